@@ -1,1 +1,4 @@
 //! placeholder
+
+pub mod jws;
+pub mod token;
