@@ -1,0 +1,213 @@
+//! Rows on their way into a table: durable Parquet files that no reader sees until a commit names them.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Schema, SchemaRef};
+use arrow::row::{RowConverter, SortField};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
+use simpul_core::delivery::StagedFile;
+use uuid::Uuid;
+
+use crate::durable;
+use crate::error::{LakeError, Result};
+use crate::stats;
+
+/// The most periods that one delivery may hold. Each is an open file, and a delivery that spreads over more is a backlog
+/// that its sender can split.
+pub const MAX_OPEN_PERIODS: usize = 64;
+/// The most bytes that the unfinished row groups of one delivery hold in memory before the largest is written out.
+pub const MAX_BUFFERED_BYTES: usize = 64 * 1024 * 1024;
+/// Rows in a row group: large enough to compress well, small enough to skip and to hold one in memory.
+pub const ROW_GROUP_ROWS: usize = 128 * 1024;
+/// The folder of data files within the folder of a table.
+pub(crate) const DATA: &str = "data";
+
+/// Rows that are looked at to tell whether a column repeats its values.
+const SAMPLE_ROWS: usize = 4096;
+
+/// Writes the accepted rows of one delivery. Every method blocks: call them where the rows are checked, not on a thread of
+/// the async runtime. Files of a stager that is dropped before [`Stager::finish`] are removed.
+#[derive(Debug)]
+pub struct Stager {
+    folder: PathBuf,
+    table: SchemaRef,
+    prefix: String,
+    /// The columns of this delivery, from its first batch on.
+    schema: Option<SchemaRef>,
+    open: BTreeMap<Option<String>, Open>,
+}
+
+struct Open {
+    relative: String,
+    path: PathBuf,
+    writer: ArrowWriter<File>,
+    rows: u64,
+    /// Columns of floating-point numbers in which a value that is not a number was seen.
+    not_numbers: HashSet<usize>,
+}
+
+impl std::fmt::Debug for Open {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Open").field("path", &self.path).field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+impl Stager {
+    /// A stager of files for the table in `folder`, which has the columns `table`. The names of the files begin with `prefix`.
+    pub(crate) fn new(folder: PathBuf, table: SchemaRef, prefix: &str) -> Self {
+        let prefix = prefix.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
+        Self { folder, table, prefix, schema: None, open: BTreeMap::new() }
+    }
+
+    /// Adds the rows of `batch` to `period` (absent in a dataset of events). The columns of every batch are the same, each
+    /// with the type that the table has; columns of the table that are missing count as null.
+    ///
+    /// # Errors
+    /// [`LakeError::TooManyPeriods`], [`LakeError::Schema`] if a column does not fit, [`LakeError::NoSpace`],
+    /// [`LakeError::Io`]. After an error the stager is of no more use.
+    pub fn write(&mut self, period: Option<&str>, batch: &RecordBatch) -> Result<()> {
+        self.check_columns(batch)?;
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let key = period.map(str::to_owned);
+        if !self.open.contains_key(&key) {
+            if self.open.len() >= MAX_OPEN_PERIODS {
+                return Err(LakeError::TooManyPeriods);
+            }
+            let open = self.open_file(batch)?;
+            self.open.insert(key.clone(), open);
+        }
+        let Some(open) = self.open.get_mut(&key) else { return Err(LakeError::TooManyPeriods) };
+        open.writer.write(batch).map_err(|e| LakeError::parquet(&open.path, e))?;
+        open.rows += batch.num_rows() as u64;
+        note_not_numbers(batch, &mut open.not_numbers);
+        self.relieve()
+    }
+
+    /// Completes every file and makes it durable. Nothing is visible until the files are committed.
+    ///
+    /// # Errors
+    /// [`LakeError::NoSpace`], [`LakeError::Io`], [`LakeError::Parquet`]; the files are removed then.
+    pub fn finish(mut self) -> Result<Vec<StagedFile>> {
+        let mut staged = Vec::with_capacity(self.open.len());
+        for (period, open) in &mut self.open {
+            let metadata = open.writer.finish().map_err(|e| LakeError::parquet(&open.path, e))?;
+            let file = open.writer.inner();
+            let synced = file.sync_all().and_then(|()| file.metadata());
+            staged.push(StagedFile {
+                path: open.relative.clone(),
+                period: period.clone(),
+                rows: open.rows,
+                bytes: synced.map_err(|e| LakeError::io(&open.path, e))?.len(),
+                stats: stats::of(&metadata, self.schema.as_deref(), &open.not_numbers),
+            });
+        }
+        if !staged.is_empty() {
+            durable::sync_folder(&self.folder.join(DATA))?;
+        }
+        self.open.clear();
+        Ok(staged)
+    }
+
+    fn check_columns(&mut self, batch: &RecordBatch) -> Result<()> {
+        if let Some(schema) = &self.schema {
+            return if *schema == batch.schema() {
+                Ok(())
+            } else {
+                Err(LakeError::Schema("the batches of a delivery differ in their columns".to_owned()))
+            };
+        }
+        for field in batch.schema_ref().fields() {
+            let fits = self.table.field_with_name(field.name()).is_ok_and(|own| own.data_type() == field.data_type());
+            if !fits {
+                let (name, kind) = (field.name(), field.data_type());
+                return Err(LakeError::Schema(format!("the table has no column {name} of type {kind}")));
+            }
+        }
+        self.schema = Some(batch.schema());
+        Ok(())
+    }
+
+    fn open_file(&self, first: &RecordBatch) -> Result<Open> {
+        let relative = format!("{DATA}/{}-{}.parquet", self.prefix, Uuid::now_v7());
+        let path = self.folder.join(&relative);
+        let file = File::create_new(&path).map_err(|e| LakeError::io(&path, e))?;
+        let writer = ArrowWriter::try_new(file, first.schema(), Some(properties(first)?));
+        let writer = writer.map_err(|e| LakeError::parquet(&path, e))?;
+        Ok(Open { relative, path, writer, rows: 0, not_numbers: HashSet::new() })
+    }
+
+    /// Writes out the largest row group once all of them together hold too much memory.
+    fn relieve(&mut self) -> Result<()> {
+        if self.open.values().map(|open| open.writer.memory_size()).sum::<usize>() <= MAX_BUFFERED_BYTES {
+            return Ok(());
+        }
+        match self.open.values_mut().max_by_key(|open| open.writer.memory_size()) {
+            Some(open) => open.writer.flush().map_err(|e| LakeError::parquet(&open.path, e)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Stager {
+    fn drop(&mut self) {
+        for open in self.open.values() {
+            let _ = fs::remove_file(&open.path);
+        }
+    }
+}
+
+/// How data files are written: columns whose values hardly repeat in `sample` get no dictionary.
+pub(crate) fn properties(sample: &RecordBatch) -> Result<WriterProperties> {
+    let level = ZstdLevel::try_new(1).map_err(|e| LakeError::parquet(Path::new(DATA), e))?;
+    let mut properties = WriterProperties::builder()
+        .set_created_by("simpul".to_owned())
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
+    for (field, column) in sample.schema_ref().fields().iter().zip(sample.columns()) {
+        if hardly_repeats(column)? {
+            let path = ColumnPath::new(vec![field.name().clone()]);
+            properties = properties.set_column_dictionary_enabled(path, false);
+        }
+    }
+    Ok(properties.build())
+}
+
+/// Whether more than three quarters of the first values are distinct.
+fn hardly_repeats(column: &ArrayRef) -> Result<bool> {
+    let sample = column.slice(0, column.len().min(SAMPLE_ROWS));
+    let converter = RowConverter::new(vec![SortField::new(sample.data_type().clone())])?;
+    let rows = converter.convert_columns(std::slice::from_ref(&sample))?;
+    let distinct: HashSet<&[u8]> = rows.iter().map(|row| row.data()).collect();
+    Ok(distinct.len() * 4 > sample.len() * 3)
+}
+
+fn note_not_numbers(batch: &RecordBatch, seen: &mut HashSet<usize>) {
+    for (index, column) in batch.columns().iter().enumerate() {
+        let found = match column.data_type() {
+            DataType::Float32 => column.as_primitive::<Float32Type>().iter().flatten().any(f32::is_nan),
+            DataType::Float64 => column.as_primitive::<Float64Type>().iter().flatten().any(f64::is_nan),
+            _ => false,
+        };
+        if found {
+            seen.insert(index);
+        }
+    }
+}
+
+/// `batch` with exactly the columns of `schema`, in its order; missing ones are null.
+pub(crate) fn conform(batch: &RecordBatch, schema: &Arc<Schema>) -> Result<RecordBatch> {
+    let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+        Some(column) => Arc::clone(column),
+        None => arrow::array::new_null_array(field.data_type(), batch.num_rows()),
+    });
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect())?)
+}
