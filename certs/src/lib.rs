@@ -1,4 +1,21 @@
-//! placeholder
+//! Identities, a small CA, revocation, tokens, and TLS configurations that are replaced while
+//! connections stay open.
+//!
+//! | to | read |
+//! |---|---|
+//! | make a CA, issue, revoke | [`ca`] |
+//! | know who a peer is | [`identity`] |
+//! | see what is believed and what a reload refuses | [`trust`] |
+//! | configure a listener or a caller | [`tls`] |
+//! | warn before something ends | [`status`] |
 
+pub mod ca;
+pub mod error;
+pub mod files;
+pub mod identity;
 pub mod jws;
+pub mod status;
+pub mod tls;
 pub mod token;
+pub mod trust;
+mod x509;
