@@ -22,14 +22,16 @@ use crate::token::compact::{Compact, Malformed};
 pub const MAX_RECEIPT_BYTES: usize = 64 * 1024;
 /// The longest chain, leaf and root included.
 pub const MAX_CHAIN: usize = 8;
-
 /// Why a receipt was not signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignError {
     /// The chain is empty or longer than [`MAX_CHAIN`].
     #[error("a chain of 1 to {MAX_CHAIN} certificates is needed")]
     Chain,
-    /// The first certificate is not readable, or not for the signing key.
+    /// The first certificate is not that of a node: see [`ReceiptError::Leaf`].
+    #[error("the first certificate is not that of a node")]
+    Leaf,
+    /// The first certificate is for another key.
     #[error("the first certificate is not the signing key's")]
     LeafNotOfKey,
     /// The first certificate does not name the receipt's node.
@@ -55,7 +57,8 @@ pub enum ReceiptError {
     /// `x5c` is not a list of 1 to [`MAX_CHAIN`] certificates in base64.
     #[error("the certificate chain is not readable")]
     Chain,
-    /// The first certificate has no P-256 key, may not sign, or does not name exactly one identity.
+    /// The first certificate may not sign, is not for serving (a mere client's is not), or does not name
+    /// exactly one identity.
     #[error("the first certificate is not that of a node")]
     Leaf,
     /// The signature is not that of the first certificate's key.
@@ -89,9 +92,10 @@ pub struct VerifiedReceipt {
     pub node: Identity,
     /// SHA-256 of the certificate that signed (DER).
     pub leaf_fingerprint: Digest,
-    /// SHA-256 of the certificate that issued the signer's, in the chain that held (DER). Certificates cannot
-    /// bound URI names, so a reader that knows which issuer serves which agency compares this.
-    pub issuer_fingerprint: Digest,
+    /// SHA-256 of the public key (SubjectPublicKeyInfo, DER) of the CA that issued the node's certificate. No
+    /// certificate can bound the URI names below it, so a reader that knows which CA serves
+    /// which area compares this with its pins.
+    pub issuer: Digest,
     /// SHA-256 of the root at the end of the chain (DER).
     pub root_fingerprint: Digest,
     /// Whether that root was given by the caller. If not, it came with the receipt, and the receipt
@@ -99,8 +103,9 @@ pub struct VerifiedReceipt {
     pub pinned: bool,
 }
 
-/// Signs `receipt` with the key of the certificate `chain_der[0]`; each next certificate is the issuer of the one before,
-/// up to the root if it is at hand. Signs only what [`verify_receipt`] can accept.
+/// Signs `receipt` with the key of the certificate `chain_der[0]`; each next certificate is the issuer of the
+/// one before, up to the root if it is at hand. The chain itself is not checked: that is done when
+/// the node loads it.
 ///
 /// # Errors
 /// See [`SignError`].
@@ -108,7 +113,7 @@ pub fn sign_receipt(receipt: &Receipt, key: &SigningKey, chain_der: &[Vec<u8>]) 
     if !(1..=MAX_CHAIN).contains(&chain_der.len()) {
         return Err(SignError::Chain);
     }
-    let leaf = Leaf::read(&chain_der[0]).ok_or(SignError::LeafNotOfKey)?;
+    let leaf = Leaf::read(&chain_der[0]).ok_or(SignError::Leaf)?;
     if leaf.point != key.uncompressed_point() {
         return Err(SignError::LeafNotOfKey);
     }
@@ -152,7 +157,7 @@ pub fn verify_receipt(jws: &str, roots: Option<&[Vec<u8>]>) -> Result<VerifiedRe
         receipt,
         node: leaf.identity,
         leaf_fingerprint: Digest::of(&chain[0]),
-        issuer_fingerprint: path.issuer,
+        issuer: path.issuer,
         root_fingerprint: path.root,
         pinned: roots.is_some(),
     })
@@ -198,11 +203,13 @@ struct Leaf {
 }
 
 impl Leaf {
-    /// `None` unless the certificate has a P-256 key that may sign and exactly one URI name, which is an identity.
+    /// `None` unless the certificate may sign, may serve (as a node does and a mere client does not), and has
+    /// exactly one URI name, which is an identity.
     fn read(der: &[u8]) -> Option<Self> {
         let (rest, certificate) = X509Certificate::from_der(der).ok()?;
-        let usage = certificate.key_usage().ok()?;
-        if !rest.is_empty() || usage.is_some_and(|usage| !usage.value.digital_signature()) {
+        let signs = certificate.key_usage().ok()?.is_none_or(|usage| usage.value.digital_signature());
+        let serves = certificate.extended_key_usage().ok()?.is_some_and(|usage| usage.value.server_auth);
+        if !rest.is_empty() || !signs || !serves {
             return None;
         }
         let mut uris = Vec::new();
@@ -227,7 +234,7 @@ impl Leaf {
     }
 }
 
-/// A chain that held, by the fingerprints of its parts above the leaf; the two are one if the root issued the leaf.
+/// A chain that held: the digest of the leaf's issuer's public key, and that of the root.
 struct Path {
     issuer: Digest,
     root: Digest,
@@ -261,15 +268,17 @@ fn path_to(chain: &[Vec<u8>], root: &[u8], at: Timestamp) -> Result<Path, String
     let between: Vec<_> =
         chain[1..].iter().filter(|der| der[..] != root[..]).map(|der| CertificateDer::from(der.as_slice())).collect();
     let path = leaf
-        .verify_for_usage(ALL_VERIFICATION_ALGS, &anchors, &between, time, KeyUsage::client_auth(), None, None)
+        .verify_for_usage(ALL_VERIFICATION_ALGS, &anchors, &between, time, KeyUsage::server_auth(), None, None)
         .map_err(|fault| fault.to_string())?;
-    let root = Digest::of(&root);
     // The order in the receipt is the signer's choice; only the path that held tells who issued the leaf.
-    let issuer = path.intermediate_certificates().next().map_or(root, |issuer| Digest::of(&issuer.der()));
-    Ok(Path { issuer, root })
+    let issuer = match path.intermediate_certificates().next() {
+        Some(issuer) => Digest::of(&issuer.subject_public_key_info()),
+        None => Digest::of(parsed.public_key().raw),
+    };
+    Ok(Path { issuer, root: Digest::of(&root) })
 }
 
-/// Whether the certificate is issued by its own subject and signed by its own key.
+/// Whether the certificate is signed by its own key.
 fn signs_itself(der: &[u8]) -> bool {
     let certificate = CertificateDer::from(der);
     let (Ok((_, parsed)), Ok(own)) = (X509Certificate::from_der(der), EndEntityCert::try_from(&certificate)) else {
@@ -277,8 +286,7 @@ fn signs_itself(der: &[u8]) -> bool {
     };
     let message = parsed.tbs_certificate.as_ref();
     let signature = &parsed.signature_value.data;
-    parsed.subject().as_raw() == parsed.issuer().as_raw()
-        && ALL_VERIFICATION_ALGS.iter().any(|algorithm| own.verify_signature(*algorithm, message, signature).is_ok())
+    ALL_VERIFICATION_ALGS.iter().any(|algorithm| own.verify_signature(*algorithm, message, signature).is_ok())
 }
 
 #[cfg(test)]

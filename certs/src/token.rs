@@ -21,10 +21,10 @@ use simpul_core::digest::Digest;
 use simpul_core::id::Identity;
 use simpul_core::time::Timestamp;
 
+pub use compact::Malformed;
 pub use keys::{
     KeyAlgorithm, KeySet, KeySetError, MAX_KEY_SET_BYTES, MAX_KEYS, MAX_KID_BYTES, SigningKey, SigningKeyError,
 };
-pub use compact::Malformed;
 pub use verify::{AccessToken, Claim, LEEWAY_SECONDS, TokenError, Verifier, claimed_issuer};
 
 /// The `typ` header of an access token.

@@ -1,7 +1,8 @@
 //! The outer form of signed texts: JWS compact serialization (RFC 7515) and strict JSON.
 //!
-//! Two readers that understand one text differently are how a check is passed by and a claim is used. So there is exactly one
-//! accepted spelling: three parts, base64url without padding or stray bits, and JSON objects in which no member occurs twice.
+//! Two readers that understand one text differently are how a check is passed by and a claim is used. So
+//! there is exactly one accepted spelling: three parts, base64url without padding or stray bits, and
+//! JSON objects in which no member occurs twice.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;

@@ -28,7 +28,7 @@ const SECRET_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 /// Why a key is not usable for signing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SigningKeyError {
-    /// The text is not PEM with one `PRIVATE KEY` block (PKCS#8).
+    /// The text has no PEM block `PRIVATE KEY` (PKCS#8).
     #[error("expected a PEM file with a PKCS#8 private key")]
     Pem,
     /// The key is not on the curve P-256.
@@ -48,7 +48,7 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// Makes a new key. The only function here that draws random bytes.
+    /// Makes a new key from the system's random bytes.
     ///
     /// # Errors
     /// [`SigningKeyError::Generate`].
@@ -58,7 +58,7 @@ impl SigningKey {
         Self::from_pkcs8(&Zeroizing::new(pair.serialize_der()))
     }
 
-    /// Reads a PKCS#8 PEM file.
+    /// Reads the first `PRIVATE KEY` block of a PEM file.
     ///
     /// # Errors
     /// [`SigningKeyError::Pem`] or [`SigningKeyError::NotP256`]; neither repeats anything of the file.
@@ -111,7 +111,6 @@ impl SigningKey {
         header: &Header,
         payload: &impl Serialize,
     ) -> Result<String, jsonwebtoken::errors::Error> {
-        install_provider();
         jsonwebtoken::encode(header, payload, &self.key)
     }
 }
@@ -166,8 +165,8 @@ pub enum KeySetError {
     /// Two keys of one name.
     #[error("two keys with one kid")]
     DuplicateKid,
-    /// A `kid` that is not 1 to 256 visible ASCII characters.
-    #[error("a kid that is not 1 to 256 visible ASCII characters")]
+    /// A `kid` that is not 1 to 256 printable ASCII characters.
+    #[error("a kid that is not 1 to 256 printable ASCII characters")]
     InvalidKid,
     /// A P-256 or Ed25519 key whose coordinates are no such key.
     #[error("a key that is not a point of its curve")]
@@ -273,7 +272,7 @@ impl fmt::Debug for KeySet {
     }
 }
 
-/// Whether `text` may name a key: 1 to [`MAX_KID_BYTES`] visible ASCII characters.
+/// Whether `text` may name a key: 1 to [`MAX_KID_BYTES`] printable ASCII characters.
 pub(crate) fn is_kid(text: &str) -> bool {
     (1..=MAX_KID_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
 }
@@ -317,7 +316,8 @@ fn jwk_of(kid: &str, algorithm: KeyAlgorithm, bytes: &[u8]) -> Value {
     match algorithm {
         KeyAlgorithm::Es256 => {
             let (x, y) = bytes.split_at(bytes.len() / 2);
-            json!({ "kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y), "alg": "ES256", "use": "sig", "kid": kid })
+            let (x, y) = (encode(x), encode(y));
+            json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y, "alg": "ES256", "use": "sig", "kid": kid })
         }
         KeyAlgorithm::EdDsa => {
             json!({ "kty": "OKP", "crv": "Ed25519", "x": encode(bytes), "alg": "EdDSA", "use": "sig", "kid": kid })

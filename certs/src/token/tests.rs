@@ -613,6 +613,8 @@ fn no_damaged_token_is_accepted() {
     });
 }
 
+static BENCH: std::sync::OnceLock<Bench> = std::sync::OnceLock::new();
+
 proptest! {
     #[test]
     fn any_text_is_refused_without_a_panic(text in "\\PC{0,200}", json in "\\PC{0,60}") {
@@ -623,5 +625,3 @@ proptest! {
         prop_assert!(KeySet::from_jwks(text.as_bytes()).is_err());
     }
 }
-
-static BENCH: std::sync::OnceLock<Bench> = std::sync::OnceLock::new();

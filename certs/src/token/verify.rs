@@ -10,7 +10,8 @@ use super::compact::{self, Compact, Malformed};
 use super::keys::{KeyAlgorithm, KeySet, is_kid};
 use super::{MAX_JTI_BYTES, MAX_LIFETIME_SECONDS, MAX_TOKEN_BYTES, TYPE};
 
-/// How far two clocks may differ, in seconds. Far below the usual minute: nodes keep time, and whoever does not should notice.
+/// How far two clocks may differ, in seconds. Far below the usual minute: nodes keep time, and one that does
+/// not should notice.
 pub const LEEWAY_SECONDS: i64 = 5;
 
 /// Why a token was refused. The caller learns only `invalid_token`; [`word`](Self::word) goes to the audit log.
@@ -30,7 +31,7 @@ pub enum TokenError {
     AlgorithmRefused,
     /// `kid` is missing.
     KidMissing,
-    /// `kid` is not 1 to 256 visible ASCII characters.
+    /// `kid` is not 1 to 256 printable ASCII characters.
     KidInvalid,
     /// No key of this name. The key set may be older than the key.
     KidUnknown,
@@ -250,7 +251,8 @@ impl Verifier {
         }
     }
 
-    /// `iat` and `exp`, in seconds. The leeway's last second still counts: a token is refused from `exp` + leeway + 1 s.
+    /// `iat` and `exp`, in seconds. The last second of the leeway still counts: a token is refused
+    /// from `exp` + leeway + 1 s on.
     fn check_times(&self, claims: &Claims, now: i64) -> Result<(i64, i64), TokenError> {
         let expires = claims.seconds(Claim::Exp)?.ok_or(TokenError::Missing(Claim::Exp))?;
         let issued = claims.seconds(Claim::Iat)?.ok_or(TokenError::Missing(Claim::Iat))?;
@@ -311,7 +313,8 @@ impl Claims {
         }
     }
 
-    /// Whole seconds since 1970, not negative. RFC 7519 would allow fractions; no issuer needs them, and a float cannot be compared exactly.
+    /// Whole seconds since 1970, not negative. RFC 7519 would allow fractions; no issuer needs them, and a
+    /// float cannot be compared exactly.
     fn seconds(&self, claim: Claim) -> Result<Option<i64>, TokenError> {
         match self.0.get(claim.name()) {
             None => Ok(None),
