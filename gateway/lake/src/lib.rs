@@ -14,14 +14,18 @@
 //! Methods that are `async` do their work on blocking threads; [`Lake::open`], [`Lake::stage`] and [`Stager`] block.
 
 mod action;
+mod condition;
 mod durable;
 mod error;
 mod log;
+mod scan;
 mod schema;
 mod stage;
 mod state;
 mod stats;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::fs;
@@ -30,16 +34,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arrow::datatypes::SchemaRef;
+use simpul_core::access::View;
 use simpul_core::delivery::StagedFile;
 use simpul_core::id::DatasetId;
 use simpul_core::time::Timestamp;
 
 pub use error::{LakeError, Result};
+pub use scan::{BATCH_ROWS, MAX_SCANS, Rows, Scan};
 pub use schema::{MAX_COLUMNS, ORIGIN, PERIOD};
 pub use stage::{MAX_BUFFERED_BYTES, MAX_OPEN_PERIODS, ROW_GROUP_ROWS, Stager};
 pub use table::{Commit, Committed};
 
 use table::Table;
+use tokio::sync::Semaphore;
 
 /// How long [`Lake::maintain`] keeps removed files for readers of older versions.
 pub const KEEP_REMOVED: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -54,6 +61,8 @@ pub struct Lake {
 struct Inner {
     root: PathBuf,
     tables: Mutex<HashMap<DatasetId, Arc<Table>>>,
+    engine: Arc<scan::Engine>,
+    scans: Arc<Semaphore>,
 }
 
 /// What a round of [`Lake::maintain`] did.
@@ -76,7 +85,9 @@ impl Lake {
         let root = root.into();
         fs::create_dir_all(&root).map_err(|e| LakeError::io(&root, e))?;
         durable::sync_folder(&root)?;
-        Ok(Self { inner: Arc::new(Inner { root, tables: Mutex::default() }) })
+        let engine = Arc::new(scan::Engine::new(&root)?);
+        let scans = Arc::new(Semaphore::new(MAX_SCANS));
+        Ok(Self { inner: Arc::new(Inner { root, tables: Mutex::default(), engine, scans }) })
     }
 
     /// Creates the table of `dataset` with `columns`, or adds those that are new (they are null in older rows). Columns of
@@ -151,6 +162,26 @@ impl Lake {
     /// after the entry was published; trying the same commit again finds out and has no second effect.
     pub async fn commit(&self, dataset: &DatasetId, commit: Commit) -> Result<Committed> {
         self.with_table(dataset, move |_, table| table.commit(&commit)).await
+    }
+
+    /// Reads what `view` shows of `dataset`: its columns in its order, the rows that meet all of its filters, always in the
+    /// same order for the same version.
+    ///
+    /// # Errors
+    /// [`LakeError::UnknownDataset`], [`LakeError::VersionGone`], [`LakeError::Cursor`], [`LakeError::Column`],
+    /// [`LakeError::FilterValue`].
+    pub async fn scan(&self, dataset: &DatasetId, view: &View, scan: Scan) -> Result<Rows> {
+        let named = scan.after.as_deref().map(scan::cursor_version).transpose()?;
+        if named.is_some() && scan.version.is_some() && named != scan.version {
+            return Err(LakeError::Cursor);
+        }
+        let permit = Arc::clone(&self.inner.scans).acquire_owned().await.map_err(|_| LakeError::CutOff)?;
+        let (view, name) = (view.clone(), dataset.clone());
+        let plan = self.with_table(dataset, move |lake, table| {
+            let snapshot = table.snapshot(scan.version.or(named))?;
+            scan::Plan::new(Arc::clone(&lake.inner.engine), &name, snapshot, &view, &scan)
+        });
+        Ok(plan.await?.run(permit))
     }
 
     /// Removes staged files that will never be committed. Files that the log names, or that are gone, are left alone.

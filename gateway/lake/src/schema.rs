@@ -15,9 +15,12 @@ use crate::error::{LakeError, Result};
 pub const ORIGIN: &str = "_origin";
 /// The partition column that names the period a row belongs to; null in a dataset of events.
 pub const PERIOD: &str = "_period";
+/// The name that a row's number within its file has while it is read.
+pub(crate) const ROW_NUMBER: &str = "_row";
 /// The most columns that a table may have: a contract with more is no table but a pivot.
 pub const MAX_COLUMNS: usize = 2000;
 
+const RESERVED: [&str; 3] = [ORIGIN, PERIOD, ROW_NUMBER];
 const UTC: &str = "UTC";
 
 /// The columns of a table after `added` is delivered to one with `existing` columns: new columns come last.
@@ -43,7 +46,7 @@ pub(crate) fn merge(existing: Option<&Schema>, added: &Schema) -> Result<SchemaR
     let mut names = HashSet::new();
     for field in &fields {
         let name = field.name();
-        if !names.insert(name.to_lowercase()) || [ORIGIN, PERIOD].iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        if !names.insert(name.to_lowercase()) || RESERVED.iter().any(|own| name.eq_ignore_ascii_case(own)) {
             return Err(LakeError::Schema(format!("the name {name} is reserved, or two columns share it")));
         }
     }

@@ -241,9 +241,6 @@ impl Table {
 
     /// See [`crate::Lake::commit`].
     pub fn commit(&self, commit: &Commit) -> Result<Committed> {
-        for file in &commit.files {
-            self.check_staged(file)?;
-        }
         let (outcome, version) = self.write(|state| {
             if let Some(last) = state.txns.get(&commit.source)
                 && last.sequence >= commit.sequence
@@ -251,6 +248,8 @@ impl Table {
                 let version = if last.sequence == commit.sequence { last.version } else { None };
                 return Ok((Err((version, state.version)), Vec::new()));
             }
+            // A replay is answered even if its files are vacuumed by now.
+            commit.files.iter().try_for_each(|file| self.check_staged(file))?;
             plan_commit(state, commit).map(|(removed, actions)| (Ok(removed), actions))
         })?;
         match outcome {
@@ -299,27 +298,28 @@ impl Table {
 
     /// Removes unfinished files, and data files that neither the log nor `keep` names.
     pub fn sweep(&self, keep: &HashSet<&str>) -> Result<u64> {
-        self.with_state(|state| {
-            let known: HashSet<&str> = state
-                .files
-                .iter()
-                .map(|file| file.path.as_str())
-                .chain(state.tombstones.keys().map(String::as_str))
-                .collect();
-            let mut removed = 0;
-            for name in durable::names(self.log.folder())?.iter().filter(|name| name.starts_with(durable::TEMPORARY)) {
-                durable::remove(&self.log.folder().join(name))?;
+        let known = self.with_state(|state| {
+            let active = state.files.iter().map(|file| file.path.clone());
+            Ok(active.chain(state.tombstones.keys().cloned()).collect::<HashSet<String>>())
+        });
+        // A crash while the table was created leaves a folder without a log, and nothing in it counts.
+        let known = match known {
+            Err(LakeError::UnknownDataset(_)) => HashSet::new(),
+            other => other?,
+        };
+        let mut removed = 0;
+        for name in durable::names(self.log.folder())?.iter().filter(|name| name.starts_with(durable::TEMPORARY)) {
+            durable::remove(&self.log.folder().join(name))?;
+            removed += 1;
+        }
+        for name in durable::names(&self.folder.join(DATA))? {
+            let path = format!("{DATA}/{name}");
+            if !known.contains(&path) && !keep.contains(path.as_str()) {
+                durable::remove(&self.folder.join(path))?;
                 removed += 1;
             }
-            for name in durable::names(&self.folder.join(DATA))? {
-                let path = format!("{DATA}/{name}");
-                if !known.contains(path.as_str()) && !keep.contains(path.as_str()) {
-                    durable::remove(&self.folder.join(path))?;
-                    removed += 1;
-                }
-            }
-            Ok(removed)
-        })
+        }
+        Ok(removed)
     }
 
     /// See [`crate::Lake::vacuum`]. `before` is in milliseconds since 1970.
