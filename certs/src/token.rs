@@ -21,7 +21,7 @@ use simpul_core::digest::Digest;
 use simpul_core::id::Identity;
 use simpul_core::time::Timestamp;
 
-pub use compact::Malformed;
+pub use compact::{MAX_DEPTH, Malformed};
 pub use keys::{
     KeyAlgorithm, KeySet, KeySetError, MAX_KEY_SET_BYTES, MAX_KEYS, MAX_KID_BYTES, SigningKey, SigningKeyError,
 };
