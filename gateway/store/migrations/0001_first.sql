@@ -82,7 +82,10 @@ CREATE TABLE deliveries (
 CREATE UNIQUE INDEX deliveries_by_key ON deliveries (source, dataset, idempotency_key) WHERE state <> 'abandoned';
 CREATE UNIQUE INDEX deliveries_by_source_sequence ON deliveries (source, dataset, source_sequence)
     WHERE source_sequence IS NOT NULL AND state <> 'abandoned';
-CREATE UNIQUE INDEX deliveries_by_sequence ON deliveries (source, dataset, sequence) WHERE sequence IS NOT NULL;
+-- A number that was refused after it was taken may come once more, from a sender that counts for itself.
+CREATE UNIQUE INDEX deliveries_by_visible_sequence ON deliveries (source, dataset, sequence)
+    WHERE state IN ('landing', 'landed');
+CREATE INDEX deliveries_by_sequence ON deliveries (source, dataset, sequence);
 CREATE INDEX deliveries_by_dataset ON deliveries (dataset, received_at, id);
 CREATE INDEX deliveries_by_time ON deliveries (received_at, id);
 CREATE INDEX deliveries_unfinished ON deliveries (state) WHERE state IN ('receiving', 'staged', 'landing');

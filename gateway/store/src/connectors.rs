@@ -85,7 +85,8 @@ impl Store {
         at_most("the kind of a connector", connector.kind.len(), MAX_NAME)?;
         at_most("a schedule", connector.schedule.as_ref().map_or(0, String::len), MAX_NAME)?;
         at_most("the configuration of a connector", config.len(), MAX_CONFIG)?;
-        let sql = "INSERT INTO connectors (id, kind, dataset, config, schedule, enabled) VALUES ($1, $2, $3, $4, $5, $6)
+        let sql =
+            "INSERT INTO connectors (id, kind, dataset, config, schedule, enabled) VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, dataset = excluded.dataset,
                  config = excluded.config, schedule = excluded.schedule, enabled = excluded.enabled";
         let values = values![
@@ -161,7 +162,8 @@ impl Store {
         at_most("the deliveries of a run", deliveries.len(), MAX_CONFIG)?;
         let message = run.message.as_deref().map(|message| shortened(message, MAX_ERROR));
         let mut tx = self.db.write().await?;
-        let sql = "INSERT INTO connector_runs (connector, ordinal, started_at, finished_at, outcome, deliveries, message)
+        let sql =
+            "INSERT INTO connector_runs (connector, ordinal, started_at, finished_at, outcome, deliveries, message)
              SELECT id, (SELECT COALESCE(MAX(ordinal), 0) + 1 FROM connector_runs WHERE connector = $1),
                     $2, $3, $4, $5, $6
              FROM connectors WHERE id = $1";

@@ -16,7 +16,10 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, PgConnection, Pool, Postgres, Row as _, SqlSafeStr, Sqlite, SqliteConnection, Transaction};
+use sqlx::{
+    ConnectOptions, Connection, PgConnection, Pool, Postgres, Row as _, SqlSafeStr, Sqlite, SqliteConnection,
+    Transaction,
+};
 
 use crate::error::{Result, StoreError};
 use crate::lock::FolderLock;

@@ -54,7 +54,8 @@ impl Store {
         let (kind, name) = what.parts();
         at_most("the name of what is denied", name.len(), MAX_NAME)?;
         let mut tx = self.db.write().await?;
-        let sql = "INSERT INTO denials (kind, name, denied_until) VALUES ($1, $2, $3) ON CONFLICT (kind, name) DO NOTHING";
+        let sql =
+            "INSERT INTO denials (kind, name, denied_until) VALUES ($1, $2, $3) ON CONFLICT (kind, name) DO NOTHING";
         let new = tx.run(sql, values![kind, &**name, until.millis()]).await? == 1;
         if !new {
             let sql = "UPDATE denials SET denied_until = $3 WHERE kind = $1 AND name = $2 AND denied_until < $3";
@@ -70,8 +71,7 @@ impl Store {
     /// Only if the store cannot be written.
     pub async fn allow(&self, what: &Denied) -> Result<bool> {
         let (kind, name) = what.parts();
-        let deleted =
-            self.db.run("DELETE FROM denials WHERE kind = $1 AND name = $2", values![kind, &**name]).await?;
+        let deleted = self.db.run("DELETE FROM denials WHERE kind = $1 AND name = $2", values![kind, &**name]).await?;
         Ok(deleted > 0)
     }
 
@@ -92,7 +92,8 @@ impl Store {
     pub async fn denials(&self, now: Timestamp) -> Result<Vec<(Denied, Timestamp)>> {
         let sql = "SELECT * FROM denials WHERE denied_until > $1 AND kind <> 'nonce' ORDER BY kind, name";
         let rows = self.db.rows(sql, values![now.millis()]).await?;
-        let denial = |row: &Row| Ok((Denied::from_parts(&row.text("kind")?, row.text("name")?)?, row.at("denied_until")?));
+        let denial =
+            |row: &Row| Ok((Denied::from_parts(&row.text("kind")?, row.text("name")?)?, row.at("denied_until")?));
         rows.iter().map(denial).collect()
     }
 

@@ -276,7 +276,8 @@ fn version(row: &Row) -> Result<Version> {
 
 fn document(kind: Kind, row: &Row) -> Result<Document> {
     let version = version(row)?;
-    let damaged = |_| StoreError::Damaged(format!("{} {} {} cannot be read", kind.name(), version.name, version.version));
+    let damaged =
+        |_| StoreError::Damaged(format!("{} {} {} cannot be read", kind.name(), version.name, version.version));
     let content = zstd::bulk::decompress(&row.bytes("content")?, kind.limit()).map_err(damaged)?;
     Ok(Document { version, content })
 }

@@ -173,8 +173,7 @@ impl Store {
     /// # Errors
     /// Only if the store cannot be read.
     pub async fn forwards_of(&self, delivery: &str) -> Result<Vec<Forward>> {
-        let rows =
-            self.db.rows("SELECT * FROM forwards WHERE delivery = $1 ORDER BY link", values![delivery]).await?;
+        let rows = self.db.rows("SELECT * FROM forwards WHERE delivery = $1 ORDER BY link", values![delivery]).await?;
         rows.iter().map(forward).collect()
     }
 

@@ -91,13 +91,8 @@ impl Store {
         at_most("the kind of an agency", agency.kind.len(), MAX_NAME)?;
         let sql = "INSERT INTO agencies (code, name, kind, enabled, created_at) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (code) DO UPDATE SET name = excluded.name, kind = excluded.kind, enabled = excluded.enabled";
-        let values = values![
-            agency.code.as_str(),
-            &*agency.name,
-            &*agency.kind,
-            agency.enabled,
-            agency.created_at.millis()
-        ];
+        let values =
+            values![agency.code.as_str(), &*agency.name, &*agency.kind, agency.enabled, agency.created_at.millis()];
         self.db.run(sql, values).await?;
         Ok(())
     }

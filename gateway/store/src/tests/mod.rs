@@ -1,11 +1,9 @@
 //! The store from outside, on SQLite always and on PostgreSQL when `SIMPUL_TEST_POSTGRES_URL` names a
 //! server on which schemas may be made.
 
-
 mod crash;
 mod journal;
 mod model;
-
 mod open;
 mod registry;
 

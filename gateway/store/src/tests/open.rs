@@ -164,14 +164,14 @@ fn a_call_that_is_dropped_half_way_leaves_nothing_and_blocks_nobody() {
 #[test]
 fn a_broken_connection_is_replaced_by_one_that_holds_the_lock() {
     on_each_engine(async |place| {
-        let Place::Schema { url, .. } = place else { return };
+        let Place::Schema { url, name } = place else { return };
         let store = place.open().await;
         store.put_setting("a", "1").await.unwrap();
         let mut other = PgConnection::connect(url).await.unwrap();
-        let sql = "SELECT pg_terminate_backend(l.pid) FROM pg_locks l WHERE l.locktype = 'advisory'
-                   AND l.pid = (SELECT pid FROM pg_stat_activity WHERE application_name = 'simpul'
-                                AND query LIKE '%settings%' ORDER BY state_change DESC LIMIT 1)";
-        sqlx::raw_sql(sql).execute(&mut other).await.unwrap();
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'
+                   AND (classid::bigint << 32) | objid::bigint = hashtextextended('simpul-store ' || $1, 0)";
+        let ended = sqlx::query(sql).bind(name).fetch_all(&mut other).await.unwrap();
+        assert_eq!(ended.len(), 1, "one connection held the lock");
         let mut answer = store.put_setting("a", "2").await;
         if answer.is_err() {
             answer = store.put_setting("a", "2").await;
