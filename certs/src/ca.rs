@@ -166,6 +166,9 @@ impl IssuedCertificate {
     /// [`CertError::Exists`], [`CertError::Write`].
     pub fn write(&self, dir: &Path, name: &str) -> Result<(PathBuf, PathBuf), CertError> {
         let (cert, key) = (dir.join(format!("{name}.crt")), dir.join(format!("{name}.key")));
+        if cert.exists() {
+            return Err(CertError::Exists(cert));
+        }
         write_secret(&key, self.key_pem.as_bytes())?;
         write_atomic(&cert, self.certificate.chain_pem.as_bytes())?;
         Ok((cert, key))

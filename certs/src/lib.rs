@@ -15,6 +15,10 @@ pub mod files;
 pub mod identity;
 pub mod jws;
 pub mod status;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 pub mod tls;
 pub mod token;
 pub mod trust;

@@ -132,7 +132,14 @@ struct Snapshot {
     trust: Arc<TrustStore>,
     own: OwnCertificate,
     identity: Identity,
+}
+
+/// The last load that was tried.
+struct LastAttempt {
     stamp: Vec<FileStamp>,
+    failure: Option<String>,
+    /// A file could not be read, which may pass without the file changing.
+    try_again: bool,
 }
 
 /// What tells a changed file from an unchanged one without reading it.
@@ -145,7 +152,7 @@ pub struct ServerTls {
     current: ArcSwap<Snapshot>,
     epoch: AtomicU64,
     /// Held through a reload: two at once could put the older files in force last.
-    last_failure: Mutex<Option<String>>,
+    last: Mutex<LastAttempt>,
 }
 
 impl ServerTls {
@@ -162,45 +169,86 @@ impl ServerTls {
     /// # Errors
     /// Those of [`ServerTls::load`].
     pub fn load_with_clock(files: TlsFiles, clock: Arc<dyn TimeProvider>) -> Result<Self, CertError> {
-        let snapshot = Snapshot::load(&files, &clock, None)?;
-        let current = ArcSwap::from_pointee(snapshot);
-        Ok(Self { files, clock, current, epoch: AtomicU64::new(1), last_failure: Mutex::new(None) })
+        // The stamp is taken first: a file that changes while it is read differs from it afterwards.
+        let stamp = stamp(&files);
+        let now = now(&clock)?;
+        let trust = Arc::new(TrustStore::load(&files.trust)?);
+        trust.check_serves()?;
+        let (own, identity) = load_own(&files, &trust, now)?;
+        let current = ArcSwap::from_pointee(Snapshot::new(trust, own, identity, &clock)?);
+        let last = Mutex::new(LastAttempt { stamp, failure: None, try_again: false });
+        Ok(Self { files, clock, current, epoch: AtomicU64::new(1), last })
     }
 
-    /// Reads every file again. Handshakes from now on use the new files; open connections stay and
-    /// are judged by [`ServerTls::check_open`].
+    /// Reads every file again. Handshakes from now on use what is good of it; open connections stay
+    /// and are judged by [`ServerTls::check_open`].
+    ///
+    /// Trust and the own certificate are taken each for itself, so that a mistake in one never keeps
+    /// a revocation in the other from taking effect.
     ///
     /// # Errors
-    /// Any of [`CertError`]: then nothing changes, and [`ServerTls::status`] is degraded until a
-    /// reload succeeds.
+    /// Any of [`CertError`]: then the half it concerns stays as it was, and
+    /// [`ServerTls::status`] is degraded until a reload succeeds.
     pub fn reload(&self) -> Result<(), CertError> {
-        let mut last_failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
-        match Snapshot::load(&self.files, &self.clock, Some(&self.current.load().trust)) {
-            Ok(snapshot) => {
-                self.current.store(Arc::new(snapshot));
-                // After the store: whoever sees the new epoch also sees the new snapshot.
-                self.epoch.fetch_add(1, Ordering::Release);
-                *last_failure = None;
-                Ok(())
-            }
-            Err(error) => {
-                tracing::error!(%error, "the TLS files are not taken; the ones in force stay");
-                *last_failure = Some(error.to_string());
-                Err(error)
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp = stamp(&self.files);
+        let outcome = self.take_what_is_good();
+        let failure = outcome.as_ref().err().map(ToString::to_string);
+        if failure != last.failure {
+            // Tried every few seconds, said once.
+            if let Some(reason) = &failure {
+                tracing::error!(reason, "the TLS files are not taken as a whole; what was in force stays");
             }
         }
+        *last = LastAttempt { stamp, failure, try_again: matches!(outcome, Err(CertError::Read { .. })) };
+        outcome
     }
 
-    /// Reloads if any file changed since the last successful load. Answers whether it did. Costs
-    /// one `stat` per file; meant to be called every few seconds.
+    fn take_what_is_good(&self) -> Result<(), CertError> {
+        let current = self.current.load_full();
+        let now = self.now()?;
+        let loaded = TrustStore::load_after(&self.files.trust, &current.trust);
+        let (trust, bad_trust) = match loaded.and_then(|store| store.check_serves().map(|()| store)) {
+            Ok(store) => (Arc::new(store), None),
+            Err(error) => (Arc::clone(&current.trust), Some(error)),
+        };
+        let (own, identity, bad_own) = match load_own(&self.files, &trust, now) {
+            Ok((own, identity)) => (own, identity, None),
+            Err(error) => (current.own.clone(), current.identity.clone(), Some(error)),
+        };
+        self.current.store(Arc::new(Snapshot::new(trust, own, identity, &self.clock)?));
+        if bad_trust.is_none() {
+            // After the store: whoever sees the new epoch also sees the new trust.
+            self.epoch.fetch_add(1, Ordering::Release);
+        }
+        bad_trust.or(bad_own).map_or(Ok(()), Err)
+    }
+
+    /// Reloads if any file changed since the last attempt, or if one could not be read then.
+    /// Answers whether it did. Costs one `stat` per file; meant to be called every few seconds.
     ///
     /// # Errors
     /// Those of [`ServerTls::reload`].
     pub fn reload_if_changed(&self) -> Result<bool, CertError> {
-        if self.current.load().stamp == stamp(&self.files) {
+        let unchanged = {
+            let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.stamp == stamp(&self.files) && !last.try_again
+        };
+        if unchanged {
             return Ok(false);
         }
         self.reload().map(|()| true)
+    }
+
+    /// A configuration for calling other nodes with the certificate and trust in force. Make it
+    /// anew when [`ServerTls::revocation_epoch`] changes.
+    ///
+    /// # Errors
+    /// [`CertError::Tls`].
+    pub fn client_config(&self, expected: Option<Identity>) -> Result<Arc<ClientConfig>, CertError> {
+        let current = self.current.load();
+        let options = ClientOptions { trust: Arc::clone(&current.trust), own: Some(current.own.clone()), expected };
+        client_config_with_clock(options, Arc::clone(&self.clock))
     }
 
     /// The configuration for the next handshake. Take it anew for every accepted connection.
@@ -248,7 +296,7 @@ impl ServerTls {
         self.current.load().trust.is_revoked(issuer, serial)
     }
 
-    /// Counts successful loads, from 1. What was decided about a peer holds while this number
+    /// Counts the times trust was taken from the files, from 1. What was decided about a peer holds while this number
     /// stays and its [`PeerIdentity::valid_until`] is not past.
     #[must_use]
     pub fn revocation_epoch(&self) -> u64 {
@@ -260,7 +308,8 @@ impl ServerTls {
     /// # Errors
     /// [`CertError::Tls`] if the clock cannot be read.
     pub fn status(&self) -> Result<TlsStatus, CertError> {
-        let last_failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let last_failure = last.failure.clone();
         let current = self.current.load();
         Ok(TlsStatus::new(self.now()?, current.own.not_after, &current.trust, last_failure))
     }
@@ -277,23 +326,25 @@ impl std::fmt::Debug for ServerTls {
 }
 
 impl Snapshot {
-    fn load(files: &TlsFiles, clock: &Arc<dyn TimeProvider>, previous: Option<&TrustStore>) -> Result<Self, CertError> {
-        // The stamp is taken first: a file that changes while it is read differs from it afterwards.
-        let stamp = stamp(files);
-        let now = now(clock)?;
-        let trust = Arc::new(match previous {
-            Some(previous) => TrustStore::load_after(&files.trust, previous)?,
-            None => TrustStore::load(&files.trust)?,
-        });
-        trust.check_serves()?;
-        let own = OwnCertificate::load(&files.cert, &files.key, now)?;
-        let identity = trust
-            .identify_own(own.chain(), now)
-            .map_err(|e| CertError::OwnRefused { path: files.cert.clone(), reason: e.to_string() })?;
+    fn new(
+        trust: Arc<TrustStore>,
+        own: OwnCertificate,
+        identity: Identity,
+        clock: &Arc<dyn TimeProvider>,
+    ) -> Result<Self, CertError> {
         let mutual = server_config(&own, ClientVerifier::new(&trust, true), clock)?;
         let portal = server_config(&own, ClientVerifier::new(&trust, false), clock)?;
-        Ok(Self { mutual, portal, trust, own, identity, stamp })
+        Ok(Self { mutual, portal, trust, own, identity })
     }
+}
+
+/// The own certificate, which the own verifier must accept like any peer's would.
+fn load_own(files: &TlsFiles, trust: &TrustStore, now: Timestamp) -> Result<(OwnCertificate, Identity), CertError> {
+    let own = OwnCertificate::load(&files.cert, &files.key, now)?;
+    let identity = trust
+        .identify_own(own.chain(), now)
+        .map_err(|e| CertError::OwnRefused { path: files.cert.clone(), reason: e.to_string() })?;
+    Ok((own, identity))
 }
 
 fn stamp(files: &TlsFiles) -> Vec<FileStamp> {
