@@ -16,7 +16,9 @@
 mod action;
 mod condition;
 mod durable;
+mod encode;
 mod error;
+mod extract;
 mod log;
 mod scan;
 mod schema;
@@ -39,12 +41,15 @@ use simpul_core::delivery::StagedFile;
 use simpul_core::id::DatasetId;
 use simpul_core::time::Timestamp;
 
+pub use encode::{Encoding, csv_header, csv_rows};
 pub use error::{LakeError, Result};
-pub use scan::{BATCH_ROWS, MAX_SCANS, Rows, Scan};
+pub use extract::Extract;
+pub use scan::{BATCH_ROWS, Rows, Scan};
 pub use schema::{MAX_COLUMNS, ORIGIN, PERIOD};
 pub use stage::{MAX_BUFFERED_BYTES, MAX_OPEN_PERIODS, ROW_GROUP_ROWS, Stager};
 pub use table::{Commit, Committed};
 
+use extract::Extracts;
 use table::Table;
 use tokio::sync::Semaphore;
 
@@ -63,6 +68,23 @@ struct Inner {
     tables: Mutex<HashMap<DatasetId, Arc<Table>>>,
     engine: Arc<scan::Engine>,
     scans: Arc<Semaphore>,
+    extracts: Extracts,
+}
+
+/// What a lake may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most scans at one time; more wait for their turn. Each holds a thread and a few batches. Default: 64.
+    pub scans: usize,
+    /// The most bytes that all extracts together take on disk; extracts that somebody holds may exceed it for a while.
+    /// Default: 20 GiB.
+    pub extract_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { scans: 64, extract_bytes: 20 * 1024 * 1024 * 1024 }
+    }
 }
 
 /// What a round of [`Lake::maintain`] did.
@@ -77,17 +99,26 @@ pub struct Maintained {
 }
 
 impl Lake {
-    /// Opens the lake in the folder `root`, creating it if need be. Blocks.
+    /// Opens the lake in the folder `root` with the usual limits, creating it if need be. Blocks.
     ///
     /// # Errors
     /// [`LakeError::Io`] if the folder cannot be created or read.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
+        Self::open_with(root, Limits::default())
+    }
+
+    /// [`Lake::open`] with other limits.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`] if the folder cannot be created or read.
+    pub fn open_with(root: impl Into<PathBuf>, limits: Limits) -> Result<Self> {
         let root = root.into();
         fs::create_dir_all(&root).map_err(|e| LakeError::io(&root, e))?;
         durable::sync_folder(&root)?;
         let engine = Arc::new(scan::Engine::new(&root)?);
-        let scans = Arc::new(Semaphore::new(MAX_SCANS));
-        Ok(Self { inner: Arc::new(Inner { root, tables: Mutex::default(), engine, scans }) })
+        let scans = Arc::new(Semaphore::new(limits.scans));
+        let extracts = Extracts::open(&root, limits.extract_bytes)?;
+        Ok(Self { inner: Arc::new(Inner { root, tables: Mutex::default(), engine, scans, extracts }) })
     }
 
     /// Creates the table of `dataset` with `columns`, or adds those that are new (they are null in older rows). Columns of
@@ -182,6 +213,31 @@ impl Lake {
             scan::Plan::new(Arc::clone(&lake.inner.engine), &name, snapshot, &view, &scan)
         });
         Ok(plan.await?.run(permit))
+    }
+
+    /// What `view` shows of `dataset` in `version` (absent: the newest), as one Parquet file. It is made once; callers who
+    /// want the same at the same time wait for the one who makes it, and it goes on if that one stops waiting.
+    ///
+    /// # Errors
+    /// Those of [`Lake::scan`], [`LakeError::ExtractTooLarge`], [`LakeError::NoSpace`], [`LakeError::Io`].
+    pub async fn extract_parquet(&self, dataset: &DatasetId, view: &View, version: Option<u64>) -> Result<Extract> {
+        let version = match version {
+            Some(version) => version,
+            None => self.version(dataset).await?.ok_or_else(|| LakeError::UnknownDataset(dataset.clone()))?,
+        };
+        let key = format!("{dataset}-{version}-{}", scan::view_tag(dataset, view));
+        let gate = self.inner.extracts.gate(&key).await;
+        let find = key.clone();
+        if let Some(found) = self.blocking(move |lake| Ok(lake.inner.extracts.find(&find))).await? {
+            return Ok(found);
+        }
+        let rows = self.scan(dataset, view, Scan { version: Some(version), ..Scan::default() }).await?;
+        self.blocking(move |lake| {
+            let made = lake.inner.extracts.make(&key, rows);
+            drop(gate);
+            made
+        })
+        .await
     }
 
     /// Removes staged files that will never be committed. Files that the log names, or that are gone, are left alone.

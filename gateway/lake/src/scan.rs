@@ -49,8 +49,6 @@ use crate::state::{DataFile, Snapshot};
 
 /// Rows in a batch that a scan gives, at most.
 pub const BATCH_ROWS: usize = 8192;
-/// The most scans at one time; more wait for their turn. Each holds a thread and a few batches.
-pub const MAX_SCANS: usize = 64;
 /// Batches that are read before the reader asks for them.
 const AHEAD: usize = 2;
 /// Memory for the footers of files that were read lately, in bytes.
@@ -207,13 +205,13 @@ impl Plan {
             last: self.files.last().copied(),
             position: self.start,
             receiver,
+            ended: false,
         };
         let runtime = tokio::runtime::Handle::current();
         tokio::task::spawn_blocking(move || {
             runtime.block_on(async {
-                if let Err(error) = self.produce(&sender).await {
-                    let _ = sender.send(Err(error)).await;
-                }
+                let end = self.produce(&sender).await.map(|()| None);
+                let _ = sender.send(end).await;
             });
             drop(permit);
         });
@@ -221,7 +219,7 @@ impl Plan {
     }
 
     /// Sends every batch and the position after it; stops quietly when nobody listens any more.
-    async fn produce(&self, sender: &mpsc::Sender<Result<Piece>>) -> Result<()> {
+    async fn produce(&self, sender: &mpsc::Sender<Result<Option<Piece>>>) -> Result<()> {
         let mut left = self.limit;
         for &index in &self.files {
             if left == 0 {
@@ -237,7 +235,7 @@ impl Plan {
                 }
                 let piece = self.piece(&batch.slice(0, rows), index)?;
                 left -= rows as u64;
-                if sender.send(Ok(piece)).await.is_err() || left == 0 {
+                if sender.send(Ok(Some(piece))).await.is_err() || left == 0 {
                     return Ok(());
                 }
             }
@@ -307,7 +305,9 @@ pub struct Rows {
     /// The last file that the scan reads.
     last: Option<usize>,
     position: (usize, u64),
-    receiver: mpsc::Receiver<Result<Piece>>,
+    /// An end that is not announced means that the scan was cut off.
+    receiver: mpsc::Receiver<Result<Option<Piece>>>,
+    ended: bool,
 }
 
 impl fmt::Debug for Piece {
@@ -332,14 +332,34 @@ impl Rows {
     /// The next batch of at most [`BATCH_ROWS`] rows; none at the end.
     ///
     /// # Errors
-    /// [`LakeError::Query`] if a file cannot be read; nothing follows then.
+    /// [`LakeError::Query`] if a file cannot be read, [`LakeError::CutOff`]; nothing follows then.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
-        match self.receiver.recv().await.transpose()? {
-            Some(piece) => {
+        if self.ended {
+            return Ok(None);
+        }
+        let received = self.receiver.recv().await;
+        self.take(received)
+    }
+
+    /// [`Rows::next`] on a thread that may block.
+    pub(crate) fn blocking_next(&mut self) -> Result<Option<RecordBatch>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let received = self.receiver.blocking_recv();
+        self.take(received)
+    }
+
+    fn take(&mut self, received: Option<Result<Option<Piece>>>) -> Result<Option<RecordBatch>> {
+        match received.unwrap_or(Err(LakeError::CutOff)) {
+            Ok(Some(piece)) => {
                 self.position = piece.position;
                 Ok(Some(piece.batch))
             }
-            None => Ok(None),
+            end => {
+                self.ended = true;
+                end.map(|_| None)
+            }
         }
     }
 

@@ -19,10 +19,10 @@ use crate::action::{Action, Format, MetaData, Protocol, Txn};
 use crate::durable;
 use crate::error::{LakeError, Result};
 use crate::log::{Log, LogError};
+use crate::now_millis;
 use crate::schema::{self, ORIGIN, PERIOD};
 use crate::stage::{self, DATA, Stager};
 use crate::state::{DataFile, LastTxn, Snapshot, State};
-use crate::{modified_millis, now_millis};
 
 /// A checkpoint is due after so many commits: a restart reads at most these and one file.
 pub(crate) const CHECKPOINT_EVERY: u64 = 20;
@@ -334,25 +334,19 @@ impl Table {
         }
         let mut slot = self.lock();
         let state = self.loaded(&mut slot)?;
-        let active: HashSet<&str> = state.files.iter().map(|file| file.path.as_str()).collect();
-        let (mut removed, mut forgotten) = (0, Vec::new());
-        for name in durable::names(&self.folder.join(DATA))? {
-            let path = format!("{DATA}/{name}");
-            if active.contains(path.as_str()) || needed.contains(&path) {
-                continue;
-            }
-            let full = self.folder.join(&path);
-            let since = match state.tombstones.get(&path) {
-                Some(tombstone) => tombstone.deletion_timestamp.unwrap_or(i64::MAX),
-                None => fs::metadata(&full).map_or(i64::MAX, |found| modified_millis(&found)),
-            };
-            if since < before {
-                durable::remove(&full)?;
-                removed += 1;
-                forgotten.push(path);
-            }
+        let mut removed = 0;
+        let due = |path: &str, at: Option<i64>| at.is_some_and(|at| at < before) && !needed.contains(path);
+        let paths: Vec<String> = state
+            .tombstones
+            .values()
+            .filter(|tombstone| due(&tombstone.path, tombstone.deletion_timestamp))
+            .map(|tombstone| tombstone.path.clone())
+            .collect();
+        for path in paths {
+            durable::remove(&self.folder.join(&path))?;
+            state.tombstones.remove(&path);
+            removed += 1;
         }
-        forgotten.iter().for_each(|path| drop(state.tombstones.remove(path)));
         drop(slot);
         self.log.trim(before, keep)?;
         Ok(removed)

@@ -232,6 +232,22 @@ async fn pages_put_together_are_the_whole() {
 }
 
 #[tokio::test]
+async fn a_damaged_file_is_an_error_and_not_the_end() {
+    let bench = Bench::new().await;
+    bench.append(1, &[("a", Some(1))]).await;
+    let files = bench.stage(None, &[("b", Some(2))]);
+    fs::write(bench.folder.path().join("penduduk").join(&files[0].path), vec![0; files[0].bytes as usize]).unwrap();
+    bench.lake.commit(&dataset(), bench.commit(2, Mode::Append, files)).await.unwrap();
+    let mut rows = bench.lake.scan(&dataset(), &all(), Scan::default()).await.unwrap();
+    assert_eq!(rows.next().await.unwrap().unwrap().num_rows(), 1);
+    assert!(matches!(rows.next().await, Err(LakeError::Query(_))));
+    assert!(rows.next().await.unwrap().is_none());
+    assert!(bench.lake.extract_parquet(&dataset(), &all(), None).await.is_err());
+    let names = durable::names(&bench.folder.path().join(extract::EXTRACTS)).unwrap();
+    assert!(names.is_empty(), "{names:?}");
+}
+
+#[tokio::test]
 async fn a_foreign_cursor_is_refused() {
     let bench = Bench::new().await;
     bench.append(1, &[("a", Some(1)), ("b", Some(2))]).await;
@@ -463,4 +479,70 @@ proptest! {
     fn whatever_happens_the_rows_are_those_of_the_committed_deliveries(steps in prop::collection::vec(step(), 1..40)) {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(follow(steps));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_extract_is_made_once_and_shows_the_view_only() {
+    let bench = Bench::new().await;
+    bench.append(1, &[("64.01", Some(1)), ("64.02", Some(2)), ("65.01", Some(3))]).await;
+    let view = view(&[("jumlah", Visibility::Clear), ("kode", Visibility::Masked)], &["kode=like.64*"]);
+    let (lake, name) = (bench.lake.clone(), dataset());
+    let (one, two) =
+        tokio::join!(lake.extract_parquet(&name, &view, None), lake.extract_parquet(&name, &view, Some(1)));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!((&one.path, one.rows, one.version), (&two.path, 2, 1));
+    let bytes = fs::read(&one.path).unwrap();
+    assert_eq!((one.sha256, one.bytes), (simpul_core::digest::Digest::of(&bytes), bytes.len() as u64));
+    let read =
+        parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&one.path).unwrap());
+    let batch = read.unwrap().build().unwrap().next().unwrap().unwrap();
+    assert_eq!(batch.schema().fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>(), ["jumlah", "kode"]);
+    assert_eq!(batch.column(1).as_string::<i32>().iter().collect::<Vec<_>>(), [Some("64***"), Some("64***")]);
+    let made = fs::metadata(&one.path).unwrap().len();
+    let bench = bench.reopen();
+    assert_eq!(bench.lake.extract_parquet(&name, &view, None).await.unwrap().sha256, one.sha256);
+    assert_eq!(made, one.bytes);
+    bench.append(2, &[("64.03", Some(4))]).await;
+    assert_eq!(bench.lake.extract_parquet(&name, &view, None).await.unwrap().rows, 3);
+}
+
+#[tokio::test]
+async fn an_extract_of_nothing_has_columns_and_no_rows() {
+    let bench = Bench::new().await;
+    let extract = bench.lake.extract_parquet(&dataset(), &all(), None).await.unwrap();
+    assert_eq!((extract.rows, extract.version), (0, 0));
+    let unknown = bench.lake.extract_parquet(&"lain".parse().unwrap(), &all(), None).await;
+    assert!(matches!(unknown, Err(LakeError::UnknownDataset(_))));
+}
+
+#[tokio::test]
+async fn the_oldest_extracts_make_room_unless_somebody_holds_them() {
+    let bench = Bench::new().await;
+    bench.append(1, &[("a", Some(1))]).await;
+    let one = bench.lake.extract_parquet(&dataset(), &all(), None).await.unwrap();
+    let limits = Limits { extract_bytes: one.bytes * 2, ..Limits::default() };
+    let lake = Lake::open_with(bench.folder.path(), limits).unwrap();
+    let held = lake.extract_parquet(&dataset(), &all(), None).await.unwrap();
+    let mut paths = Vec::new();
+    for sequence in 2..5 {
+        let commit = bench.commit(sequence, Mode::Append, bench.stage(None, &[("b", None)]));
+        lake.commit(&dataset(), commit).await.unwrap();
+        paths.push(lake.extract_parquet(&dataset(), &all(), None).await.unwrap().path);
+    }
+    assert!(held.path.exists() && paths[2].exists());
+    assert!(!paths[0].exists() && !paths[1].exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_streamed_as_csv_and_arrow() {
+    use futures::TryStreamExt as _;
+    let bench = Bench::new().await;
+    bench.append(1, &[("=1", Some(1)), ("b", None)]).await;
+    let (name, view) = (dataset(), all());
+    let rows = || bench.lake.scan(&name, &view, Scan::default());
+    let csv: Vec<bytes::Bytes> = rows().await.unwrap().encode(Encoding::Csv).try_collect().await.unwrap();
+    assert_eq!(csv.concat(), b"kode,jumlah\r\n'=1,1\r\nb,\r\n");
+    let ipc: Vec<bytes::Bytes> = rows().await.unwrap().encode(Encoding::Arrow).try_collect().await.unwrap();
+    let reader = arrow::ipc::reader::StreamReader::try_new(std::io::Cursor::new(ipc.concat()), None).unwrap();
+    assert_eq!(reader.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 2);
 }
