@@ -133,8 +133,7 @@ impl CodeList {
         let index = index(&table, roles.key, &path)?;
         let (id, version) = identity(&package)?;
         let dotted = index.keys().any(|code| code.contains('.'));
-        let mut list =
-            CodeList { id, version, resource, table, roles, index, successors: HashMap::new(), dotted };
+        let mut list = CodeList { id, version, resource, table, roles, index, successors: HashMap::new(), dotted };
         list.load_successors(&package, &part["pengganti"], &read)?;
         Ok(list)
     }
@@ -296,7 +295,8 @@ fn named<'a>(value: &'a Value, what: &'static str) -> Result<&'a str, CodeListEr
 
 fn identity(package: &Value) -> Result<(String, String), CodeListError> {
     let urn = package["id"].as_str().ok_or(CodeListError::Missing("id"))?;
-    let (id, version) = parse_urn(urn).ok_or(CodeListError::Missing("an id of the form urn:satudata:ref:name@version"))?;
+    let (id, version) =
+        parse_urn(urn).ok_or(CodeListError::Missing("an id of the form urn:satudata:ref:name@version"))?;
     Ok((id.to_owned(), version.to_owned()))
 }
 
@@ -347,7 +347,8 @@ impl Table {
         let mut lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate();
         let row_error = |line| CodeListError::Row { file: path.to_owned(), line };
         let header = lines.next().and_then(|(_, line)| split(line)).ok_or_else(|| row_error(1))?;
-        let mut table = Table { header: header.iter().map(|c| c.to_string()).collect(), text: String::new(), ends: vec![] };
+        let mut table =
+            Table { header: header.iter().map(|c| c.to_string()).collect(), text: String::new(), ends: vec![] };
         for (number, line) in lines {
             let cells = split(line).filter(|cells| cells.len() == table.header.len());
             for cell in cells.ok_or_else(|| row_error(number + 1))? {

@@ -1,1 +1,5 @@
 //! placeholder
+
+pub mod code_list;
+pub mod compat;
+pub mod standard;
