@@ -10,11 +10,13 @@
 //! - [`registry`]: agencies, clients, agreements, settings
 //! - [`documents`]: contracts and code lists, immutable and versioned
 //! - [`connectors`]: sources, their checkpoints and runs
+//! - [`audit_log`]: what was done by whom, tamper-evident; files beside the database
 //! - [`denials`]: tokens and clients that are not accepted any more
 //!
 //! Every operation is one transaction. When it returns, what it stored survives a power cut; when it
 //! fails, nothing of it is stored.
 
+pub mod audit_log;
 pub mod connectors;
 mod db;
 pub mod denials;
