@@ -20,6 +20,7 @@ mod encode;
 mod error;
 mod extract;
 mod log;
+mod prune;
 mod scan;
 mod schema;
 mod stage;
@@ -114,7 +115,10 @@ impl Lake {
     pub fn open_with(root: impl Into<PathBuf>, limits: Limits) -> Result<Self> {
         let root = root.into();
         fs::create_dir_all(&root).map_err(|e| LakeError::io(&root, e))?;
-        durable::sync_folder(&root)?;
+        let root = root.canonicalize().map_err(|e| LakeError::io(&root, e))?;
+        if let Some(above) = root.parent() {
+            durable::sync_folder(above)?;
+        }
         let engine = Arc::new(scan::Engine::new(&root)?);
         let scans = Arc::new(Semaphore::new(limits.scans));
         let extracts = Extracts::open(&root, limits.extract_bytes)?;

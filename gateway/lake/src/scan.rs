@@ -1,6 +1,7 @@
 //! Reading: the rows of one version that a view shows, file by file in the order of the log.
 //!
-//! 1. The snapshot of the wanted version gives the files; those whose partition values fail a filter are left out.
+//! 1. The snapshot of the wanted version gives the files; those whose partition values or statistics fail a filter are left
+//!    out.
 //! 2. The filters on columns become one predicate, which the Parquet reader applies to row groups, pages and rows.
 //! 3. Each file is read with the visible columns and the number of each row within its file.
 //! 4. Masked columns are covered, the row number becomes the position that a cursor keeps, and the batch is sent on.
@@ -44,6 +45,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::condition;
 use crate::error::{LakeError, Result};
+use crate::prune;
 use crate::schema::{self, ORIGIN, PERIOD, ROW_NUMBER};
 use crate::state::{DataFile, Snapshot};
 
@@ -61,6 +63,8 @@ const SHOWN: usize = 2;
 const COVER: &str = "***";
 /// The name under which the engine knows the folder of the lake.
 const STORE: &str = "lake://tables";
+
+type Expr = Arc<dyn PhysicalExpr>;
 
 /// What to read.
 #[derive(Clone, Debug, Default)]
@@ -146,7 +150,7 @@ pub(crate) struct Plan {
     files: Vec<usize>,
     source: Arc<dyn FileSource>,
     /// What the reader does not apply by itself.
-    rest: Option<Arc<dyn PhysicalExpr>>,
+    rest: Option<Expr>,
     /// The columns that are read: the visible ones, those of `rest`, the row number.
     read: Vec<usize>,
     visible: Vec<Visibility>,
@@ -178,10 +182,16 @@ impl Plan {
                 condition::holds(filter, found)
             })
         };
-        let files = (start.0..snapshot.files.len()).filter(|index| kept(&snapshot.files[*index])).collect();
+        let mut files: Vec<usize> = (start.0..snapshot.files.len()).filter(|i| kept(&snapshot.files[*i])).collect();
         let full = schema::with_partition_columns(&snapshot.schema);
         let expressions = conditions.iter().map(|filter| condition::expression(filter, &snapshot.schema));
-        let (source, rest) = source(&engine, &snapshot.schema, expressions.collect::<Result<_>>()?)?;
+        let expressions: Vec<_> = expressions.collect::<Result<_>>()?;
+        if !expressions.is_empty() {
+            let candidates: Vec<&DataFile> = files.iter().map(|index| snapshot.files[*index].as_ref()).collect();
+            let may = prune::may_match(conjunction(expressions.clone()), &snapshot.schema, &candidates)?;
+            files = files.into_iter().zip(may).filter(|(_, may)| *may).map(|(index, _)| index).collect();
+        }
+        let (source, rest) = source(&engine, &snapshot.schema, expressions)?;
         let (schema, mut read) = visible_columns(&full, view)?;
         if rest.is_some() {
             for filter in conditions {
@@ -404,11 +414,7 @@ fn position(text: &str, snapshot: &Snapshot, tag: &str) -> Result<(usize, u64)> 
 }
 
 /// The Parquet source for the columns of a table, with the filters that the reader applies itself, and those it does not.
-fn source(
-    engine: &Engine,
-    columns: &SchemaRef,
-    filters: Vec<Arc<dyn PhysicalExpr>>,
-) -> Result<(Arc<dyn FileSource>, Option<Arc<dyn PhysicalExpr>>)> {
+fn source(engine: &Engine, columns: &SchemaRef, filters: Vec<Expr>) -> Result<(Arc<dyn FileSource>, Option<Expr>)> {
     let row = Arc::new(Field::new(ROW_NUMBER, DataType::Int64, true).with_extension_type(RowNumber));
     let table = TableSchema::builder(Arc::clone(columns))
         .with_table_partition_cols(schema::partition_fields().to_vec())
