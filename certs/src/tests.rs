@@ -657,11 +657,11 @@ fn reloads_under_load_fail_no_handshake_and_drop_no_connection() {
     let client = Arc::new(world.exchange.client(NAME, world.now).unwrap().client_config(&world.exchange.root).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let (stop, served) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let (stop, close, served) = (AtomicBool::new(false), AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
         scope.spawn(|| {
             for stream in listener.incoming() {
-                if stop.load(Ordering::SeqCst) {
+                if close.load(Ordering::SeqCst) {
                     break;
                 }
                 scope.spawn(|| echo(stream.unwrap(), world.tls.config(Listener::Exchange)));
@@ -692,6 +692,8 @@ fn reloads_under_load_fail_no_handshake_and_drop_no_connection() {
         for caller in callers {
             caller.join().unwrap();
         }
+        // Only now: a caller that was still connecting must have been served.
+        close.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(address);
     });
     assert!(served.load(Ordering::SeqCst) >= 50);
