@@ -13,6 +13,8 @@ pub trait Source: Send + Sync {
     fn connect(&self) -> Box<dyn Connector>;
     /// Adds at least two payloads' worth of valid rows. Called more than once, it adds other rows each time.
     fn fill(&self) -> BoxFuture<'_, ()>;
+    /// How many rows one `fill` adds, each with another text.
+    fn rows_of_a_fill(&self) -> usize;
     /// Limits under which one `fill` needs at least two payloads.
     fn limits(&self) -> PullLimits;
     /// Handles that must fail in [`Connector::test`] and in [`Connector::pull`], with the name of the error.
@@ -102,6 +104,7 @@ async fn brings_everything_once_and_then_nothing(source: &dyn Source) {
     assert!(reads.len() >= 2, "one fill needs at least two payloads, there were {}", reads.len());
     let all = rows(&reads);
     assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len(), "a row came twice");
+    assert_eq!(all.len(), source.rows_of_a_fill(), "a row is missing");
     assert_eq!(reads.iter().map(|r| &r.key).collect::<HashSet<_>>().len(), reads.len(), "two payloads share a key");
     assert!(next(&*source.connect(), &checkpoint, source.limits()).await.is_none(), "nothing is new");
 }
@@ -198,5 +201,173 @@ async fn names_its_errors_and_keeps_its_secrets(source: &dyn Source) {
 fn no_secret(source: &dyn Source, text: &str) {
     if let Some(canary) = source.canary() {
         assert!(!text.contains(canary), "the secret is in: {}", text.replace(canary, "[canary]"));
+    }
+}
+
+/// The suite has to notice a connector that breaks a promise.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Part, TestReport, payload};
+    use futures::FutureExt;
+    use std::panic::AssertUnwindSafe;
+    use std::sync::{Arc, Mutex};
+
+    const CANARY: &str = "kenari-1b2c";
+
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Fault {
+        None,
+        FreshKeyEachTime,
+        SameKeyForAll,
+        SkipsARow,
+        LosesTheLastRow,
+        RepeatsARow,
+        NeverEmpty,
+        CheckpointWithoutTheEnd,
+        IgnoresTheCheckpoint,
+        TakesAnyCheckpoint,
+        NoLimit,
+        WrongName,
+        TellsTheSecret,
+    }
+
+    /// Numbers in memory, five to a payload; the checkpoint is how many were brought.
+    #[derive(Clone)]
+    struct Memory {
+        rows: Arc<Mutex<Vec<u64>>>,
+        pulls: Arc<Mutex<u64>>,
+        fault: Fault,
+        broken: bool,
+    }
+
+    impl Memory {
+        fn new(fault: Fault) -> Self {
+            Memory { rows: Arc::default(), pulls: Arc::default(), fault, broken: false }
+        }
+
+        fn refusal(&self) -> ConnectorError {
+            match self.fault {
+                Fault::WrongName => ConnectorError::limit("x"),
+                Fault::TellsTheSecret => ConnectorError::denied(format!("password {CANARY} is wrong")),
+                _ => ConnectorError::denied("the password is wrong"),
+            }
+        }
+
+        fn next(&self, checkpoint: Option<Value>, limits: PullLimits) -> Result<Option<Pull>, ConnectorError> {
+            if self.broken {
+                return Err(self.refusal());
+            }
+            let foreign = || ConnectorError::misconfigured("a foreign checkpoint");
+            let at = match checkpoint.map(|c| c.as_u64().ok_or_else(foreign)).transpose() {
+                Ok(at) if self.fault != Fault::IgnoresTheCheckpoint => at.unwrap_or(0) as usize,
+                Err(error) if self.fault != Fault::TakesAnyCheckpoint => return Err(error),
+                _ => 0,
+            };
+            let rows = self.rows.lock().unwrap().clone();
+            let from = at.saturating_sub(usize::from(self.fault == Fault::RepeatsARow && at > 0)).min(rows.len());
+            let upto = (at + 5).min(rows.len());
+            let endless = self.fault == Fault::NeverEmpty && !rows.is_empty();
+            if at >= rows.len() && !endless {
+                return Ok(None);
+            }
+            Ok(Some(self.page(&rows[from..upto.max(from)], from, upto, limits)))
+        }
+
+        fn page(&self, rows: &[u64], from: usize, upto: usize, limits: PullLimits) -> Pull {
+            let pulls = {
+                let mut pulls = self.pulls.lock().unwrap();
+                *pulls += 1;
+                *pulls
+            };
+            let key = match self.fault {
+                Fault::FreshKeyEachTime => pulls as usize,
+                Fault::SameKeyForAll => 0,
+                _ => from * 1000 + upto,
+            };
+            let skip = usize::from(self.fault == Fault::SkipsARow && pulls > 1);
+            let take = if self.fault == Fault::LosesTheLastRow { 4 } else { 6 };
+            let text: String = rows.iter().skip(skip).take(take).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+            let parts = [Ok(Part::Bytes(text.into())), Ok(Part::End(upto.into()))];
+            let limits = PullLimits {
+                max_bytes: if self.fault == Fault::NoLimit { 1 << 30 } else { limits.max_bytes },
+                ..limits
+            };
+            let (body, mut ending) = payload(futures::stream::iter(parts), limits);
+            if self.fault == Fault::CheckpointWithoutTheEnd {
+                let (mut all, early) = payload(futures::stream::iter([Ok(Part::End(upto.into()))]), limits);
+                all.next().now_or_never();
+                ending = early;
+            }
+            let ticket = Ticket(upto.into());
+            Pull { format: Format::Ndjson, name: "memory".into(), key: format!("{key:064x}"), ticket, body, ending }
+        }
+    }
+
+    impl Connector for Memory {
+        fn kind(&self) -> &'static str {
+            "memory"
+        }
+        fn test(&self) -> BoxFuture<'_, Result<TestReport, ConnectorError>> {
+            let report = TestReport { summary: "memory".into(), ..TestReport::default() };
+            futures::future::ready(if self.broken { Err(self.refusal()) } else { Ok(report) }).boxed()
+        }
+        fn pull(&self, from: Option<Value>, limits: PullLimits) -> BoxFuture<'_, Result<Option<Pull>, ConnectorError>> {
+            futures::future::ready(self.next(from, limits)).boxed()
+        }
+        fn settle<'a>(&'a self, ticket: Ticket, _: Outcome<'a>) -> BoxFuture<'a, Result<(), ConnectorError>> {
+            let known = ticket.0.as_u64().map(drop).ok_or_else(|| ConnectorError::misconfigured("a foreign ticket"));
+            futures::future::ready(known).boxed()
+        }
+    }
+
+    impl Source for Memory {
+        fn connect(&self) -> Box<dyn Connector> {
+            Box::new(self.clone())
+        }
+        fn fill(&self) -> BoxFuture<'_, ()> {
+            let mut rows = self.rows.lock().unwrap();
+            let next = rows.len() as u64;
+            rows.extend(next..next + 12);
+            futures::future::ready(()).boxed()
+        }
+        fn rows_of_a_fill(&self) -> usize {
+            12
+        }
+        fn limits(&self) -> PullLimits {
+            PullLimits::default()
+        }
+        fn broken(&self) -> Vec<(Box<dyn Connector>, &'static str)> {
+            vec![(Box::new(Memory { broken: true, ..self.clone() }), "denied")]
+        }
+        fn canary(&self) -> Option<&str> {
+            Some(CANARY)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connector_that_keeps_its_promises_passes() {
+        run(async || Memory::new(Fault::None)).await;
+    }
+
+    #[tokio::test]
+    async fn each_broken_promise_is_noticed() {
+        for fault in [
+            Fault::FreshKeyEachTime,
+            Fault::SameKeyForAll,
+            Fault::SkipsARow,
+            Fault::LosesTheLastRow,
+            Fault::RepeatsARow,
+            Fault::NeverEmpty,
+            Fault::CheckpointWithoutTheEnd,
+            Fault::IgnoresTheCheckpoint,
+            Fault::TakesAnyCheckpoint,
+            Fault::NoLimit,
+            Fault::WrongName,
+            Fault::TellsTheSecret,
+        ] {
+            let passed = AssertUnwindSafe(run(async || Memory::new(fault))).catch_unwind().await;
+            assert!(passed.is_err(), "{fault:?} went unnoticed");
+        }
     }
 }

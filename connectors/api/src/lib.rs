@@ -20,7 +20,7 @@
 
 mod body;
 mod config;
-#[cfg(feature = "conformance")]
+#[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
 mod secret;
@@ -187,7 +187,7 @@ impl Default for PullLimits {
 /// What a connector is given besides its configuration.
 #[derive(Clone)]
 pub struct Context {
-    /// The node's own name for this source. Part of every key: a new name delivers everything anew.
+    /// The node's own name for this source. Keys are unique within it: the node keeps those of two sources apart.
     pub source: String,
     /// Where secrets are looked up at the moment they are needed.
     pub secrets: Arc<dyn SecretSource>,

@@ -185,7 +185,9 @@ impl Files {
         let ticket = stored(&FileTicket { name: name.to_owned(), seen: entry.seen.clone() })?;
         let after = stored(&Checkpoint { last_key: key.clone() })?;
         let (body, ending) = payload(Reading::new(name, file, entry.seen.clone(), key.clone(), after).parts(), limits);
-        Ok(Some(Pull { format, name: name.to_owned(), key, ticket: Ticket(ticket), body, ending }))
+        // A file name may hold line ends; what is shown and logged may not.
+        let name = Message::from(name).to_string();
+        Ok(Some(Pull { format, name, key, ticket: Ticket(ticket), body, ending }))
     }
 
     fn put_aside(&self, inbox: &Inbox, entry: &inbox::Entry, reason: Reason) -> Result<(), ConnectorError> {
@@ -206,7 +208,11 @@ impl Files {
         }
         Ok(TestReport {
             summary: format!("{} waiting in {}", entries.len(), self.config.folder.display()),
-            samples: entries.iter().take(SAMPLES).map(|e| e.name.to_string_lossy().into_owned()).collect(),
+            samples: entries
+                .iter()
+                .take(SAMPLES)
+                .map(|e| Message::from(e.name.to_string_lossy()).to_string())
+                .collect(),
             notes,
             ..TestReport::default()
         })

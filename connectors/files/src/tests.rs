@@ -69,6 +69,9 @@ impl Source for Drop {
         self.put(&format!("données {turn}.ndjson"), &format!("{{\"id\":{turn}}}\n"));
         futures::future::ready(()).boxed()
     }
+    fn rows_of_a_fill(&self) -> usize {
+        2
+    }
     fn limits(&self) -> PullLimits {
         PullLimits::default()
     }
@@ -299,6 +302,17 @@ async fn a_ticket_cannot_reach_out_of_the_folder() {
         let error = drop.files(later).settle(Ticket(forged), LANDED).await.unwrap_err();
         assert_eq!(error.name(), "misconfigured", "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_name_with_a_line_end_is_shown_on_one_line_and_settled_as_it_is() {
+    let drop = Drop::new();
+    drop.put("a\nb.csv", "id\n1\n");
+    let pull = drop.pull().await.unwrap();
+    assert_eq!(pull.name, "a b.csv");
+    assert_eq!(drop.files(later).test().await.unwrap().samples, ["a b.csv"]);
+    drop.files(later).settle(pull.ticket, LANDED).await.unwrap();
+    assert_eq!(drop.list("done"), ["a\nb.csv"]);
 }
 
 #[tokio::test]

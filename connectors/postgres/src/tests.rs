@@ -119,6 +119,9 @@ impl Source for Place {
             format!("INSERT INTO S.t SELECT n, 'Kutai ' || n FROM generate_series({}, {}) n", from + 1, from + 30);
         async move { self.sql(&sql).await }.boxed()
     }
+    fn rows_of_a_fill(&self) -> usize {
+        30
+    }
     fn limits(&self) -> PullLimits {
         PullLimits::default()
     }
