@@ -12,6 +12,10 @@
 //! 5. land it, and store the checkpoint in the transaction that marks it landed;
 //! 6. [`Connector::settle`] with the ticket and the outcome, then go on with 2.
 //!
+//! A refused payload leaves the stored checkpoint where it is, unless an operator decides to go past it. Pulled again, it
+//! has the same key and meets the same refusal, until someone corrects the source: then the key is another one. A source
+//! that sets refused payloads aside itself, like a drop folder, goes on by itself.
+//!
 //! A crash at any point repeats a step, never skips one: before 5 the old checkpoint pulls the same payload under the
 //! same key, after 5 `settle` is repeated from the journal. One round runs at a time for each connector.
 //!
