@@ -42,7 +42,7 @@ impl Standard {
 }
 
 impl StandardCodeList {
-    /// Reads the list into memory: about 20 ms of work, to be done once and shared.
+    /// Reads the list into memory: a few milliseconds of work, to be done once and shared.
     pub fn load(&self) -> Result<CodeList, CodeListError> {
         CodeList::load(self.descriptor, |path| find(self.files, path))
     }

@@ -34,17 +34,18 @@ const SATUDATA_ELSEWHERE: [&str; 6] = ["sifat", "moda", "periode", "kebijakan", 
 /// Compares what the versions mean.
 pub(super) fn compare(old: &Table<'_>, new: &Table<'_>, pairs: &[Pair], report: &mut Report) {
     let (before, after) = (object(old.package.get("satudata")), object(new.package.get("satudata")));
-    access(None, before, after, report);
+    let table = access_of(after);
+    access(None, table, before, after, report);
     personal(None, before, after, report);
     delivery(before, after, report);
     words(None, old.package, new.package, &PACKAGE_ELSEWHERE, report);
     words(None, before, after, &SATUDATA_ELSEWHERE, report);
     for (o, n) in pairs {
-        column(&old.fields[*o], &new.fields[*n], report);
+        column(&old.fields[*o], &new.fields[*n], table, report);
     }
 }
 
-fn column(old: &Field<'_>, new: &Field<'_>, report: &mut Report) {
+fn column(old: &Field<'_>, new: &Field<'_>, table: u8, report: &mut Report) {
     let name = Some(new.name);
     let (before, after) = (old.satudata, new.satudata);
     units(name, before, after, report);
@@ -52,7 +53,7 @@ fn column(old: &Field<'_>, new: &Field<'_>, report: &mut Report) {
     if values.0 != values.1 {
         report.add(Rule::ConceptChange, name, values, [Warn, Warn, Safe], Minor);
     }
-    access(name, before, after, report);
+    access(name, table, before, after, report);
     personal(name, before, after, report);
     let mut elsewhere = vec!["alias", "sifat", "dataPribadi"];
     elsewhere.extend(UNIT.iter().chain(&CONCEPT));
@@ -75,11 +76,21 @@ fn units(name: Option<&str>, old: &Map<String, Value>, new: &Map<String, Value>,
     }
 }
 
-fn access(name: Option<&str>, old: &Map<String, Value>, new: &Map<String, Value>, report: &mut Report) {
-    let rank = |map: &Map<String, Value>| match map.get("sifat").and_then(Value::as_str) {
+/// Who may read the table; without a word about it, only those who were granted it.
+fn access_of(satudata: &Map<String, Value>) -> u8 {
+    match satudata.get("sifat").and_then(Value::as_str) {
+        Some("terbuka") => 0,
         Some("tertutup") => 2,
-        Some("terbatas") => 1,
-        _ => 0,
+        _ => 1,
+    }
+}
+
+/// A column may only be stricter than its table, so its own word counts down to that of the table.
+fn access(name: Option<&str>, table: u8, old: &Map<String, Value>, new: &Map<String, Value>, report: &mut Report) {
+    let rank = |map: &Map<String, Value>| match (name, map.contains_key("sifat")) {
+        (Some(_), false) => table,
+        (Some(_), true) => access_of(map).max(table),
+        (None, _) => access_of(map),
     };
     let values = (get(old, "sifat"), get(new, "sifat"));
     if rank(new) > rank(old) {

@@ -323,6 +323,20 @@ fn meaning_counts_even_where_structure_is_the_same() {
 }
 
 #[test]
+fn a_column_is_never_more_open_than_its_table() {
+    let package = |access: &str, column: Value| {
+        let schema = with(&[("/fields/1/satudata/sifat", column)]);
+        json!({"satudata": {"sifat": access}, "resources": [{"schema": schema}]})
+    };
+    let rules = |old: Value, new: Value| full(&old, &new).changes.iter().map(|c| c.rule).collect::<Vec<_>>();
+    let (open, limited) = (package("terbuka", Value::Null), package("terbatas", Value::Null));
+    assert_eq!(rules(open.clone(), limited.clone()), [Rule::AccessNarrow]);
+    assert_eq!(rules(limited.clone(), open.clone()), [Rule::AccessWiden]);
+    assert_eq!(rules(open, package("terbuka", json!("terbatas"))), [Rule::AccessNarrow]);
+    assert!(rules(limited, package("terbatas", json!("terbuka"))).is_empty());
+}
+
+#[test]
 fn what_people_must_approve_says_who() {
     let result = full(&boats(), &with(&[("/fields/1/satudata/definisi", json!("Dari haluan ke buritan"))]));
     assert_eq!(result.changes[0].approval, Some(Approval::Walidata));
