@@ -87,6 +87,7 @@ CREATE UNIQUE INDEX deliveries_by_visible_sequence ON deliveries (source, datase
     WHERE state IN ('landing', 'landed');
 CREATE INDEX deliveries_by_sequence ON deliveries (source, dataset, sequence);
 CREATE INDEX deliveries_by_dataset ON deliveries (dataset, received_at, id);
+CREATE INDEX deliveries_by_source ON deliveries (source, received_at, id);
 CREATE INDEX deliveries_by_time ON deliveries (received_at, id);
 CREATE INDEX deliveries_unfinished ON deliveries (state) WHERE state IN ('receiving', 'staged', 'landing');
 CREATE INDEX deliveries_landed ON deliveries (dataset, origin, table_version) WHERE state = 'landed';
@@ -116,6 +117,7 @@ CREATE TABLE forwards (
 CREATE UNIQUE INDEX forwards_in_order ON forwards (link, dataset, sequence);
 CREATE UNIQUE INDEX forwards_by_delivery ON forwards (delivery, link);
 CREATE INDEX forwards_queued ON forwards (link, dataset, sequence) WHERE state = 'queued';
+CREATE INDEX forwards_pending ON forwards (link, state, created_at, bytes) WHERE state IN ('queued', 'refused');
 
 CREATE TABLE links (
     link TEXT NOT NULL PRIMARY KEY,

@@ -181,6 +181,9 @@ fn from_postgres(sqlstate: &str) -> Option<StoreError> {
         "53100" => Some(StoreError::NoSpace),
         "25006" => Some(StoreError::ReadOnly),
         "XX001" | "XX002" => Some(StoreError::Damaged("PostgreSQL finds its data corrupted".to_owned())),
+        "28000" | "28P01" | "3D000" => {
+            Some(StoreError::Unavailable(format!("the server does not let us in ({sqlstate})")))
+        }
         "53300" => Some(StoreError::Unavailable("the server has no connection left".to_owned())),
         _ if sqlstate.starts_with("57P") || sqlstate.starts_with("08") => {
             Some(StoreError::Unavailable(format!("the server ended the connection ({sqlstate})")))

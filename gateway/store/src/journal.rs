@@ -403,23 +403,21 @@ async fn write_state(tx: &mut Tx, id: &str, expected: &'static str, new: &State)
     Err(wrong_state(id, expected, &find(tx, id).await?.state))
 }
 
-/// A number that was refused after it was taken stays used: the lake may have seen it.
 async fn next_sequence(tx: &mut Tx, delivery: &Delivery) -> Result<u64> {
-    let row = tx
-        .row(
-            "SELECT COALESCE(MAX(sequence), 0) AS taken,
-                    COALESCE(MAX(CASE WHEN state IN ('landing', 'landed') THEN sequence END), 0) AS landed
-             FROM deliveries WHERE source = $1 AND dataset = $2",
-            values![&*delivery.source, delivery.dataset.as_str()],
-        )
-        .await?
-        .ok_or_else(|| StoreError::Damaged("an aggregate has no row".to_owned()))?;
-    let (taken, landed) = (row.count("taken")?, row.count("landed")?);
-    match delivery.source_sequence {
-        Some(sequence) if sequence <= landed => Err(StoreError::Stale { sequence, highest: landed }),
-        Some(sequence) => Ok(sequence),
-        None => Ok(taken + 1),
-    }
+    let Some(sequence) = delivery.source_sequence else {
+        // A number that was refused after it was taken stays used: the lake may have seen it.
+        let sql = "SELECT COALESCE(MAX(sequence), 0) AS highest FROM deliveries WHERE source = $1 AND dataset = $2";
+        return Ok(highest(tx, sql, delivery).await? + 1);
+    };
+    let sql = "SELECT COALESCE(MAX(sequence), 0) AS highest FROM deliveries
+         WHERE source = $1 AND dataset = $2 AND state IN ('landing', 'landed')";
+    let highest = highest(tx, sql, delivery).await?;
+    if sequence <= highest { Err(StoreError::Stale { sequence, highest }) } else { Ok(sequence) }
+}
+
+async fn highest(tx: &mut Tx, sql: &'static str, delivery: &Delivery) -> Result<u64> {
+    let row = tx.row(sql, values![&*delivery.source, delivery.dataset.as_str()]).await?;
+    row.map_or(Ok(0), |row| row.count("highest"))
 }
 
 fn list_sql(

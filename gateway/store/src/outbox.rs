@@ -79,6 +79,24 @@ pub struct LinkStatus {
     pub last_error: Option<String>,
 }
 
+/// The oldest queued entry of each dataset of link `$1`. It jumps from dataset to dataset in the index instead
+/// of reading a queue that weeks without a link have made long.
+macro_rules! heads {
+    () => {
+        "WITH RECURSIVE datasets (dataset) AS (
+             SELECT MIN(dataset) FROM forwards WHERE link = $1 AND state = 'queued'
+             UNION ALL
+             SELECT (SELECT MIN(f.dataset) FROM forwards f
+                     WHERE f.link = $1 AND f.state = 'queued' AND f.dataset > datasets.dataset)
+             FROM datasets WHERE datasets.dataset IS NOT NULL),
+         heads AS (
+             SELECT dataset, (SELECT MIN(f.sequence) FROM forwards f
+                              WHERE f.link = $1 AND f.state = 'queued' AND f.dataset = datasets.dataset) AS sequence
+             FROM datasets WHERE dataset IS NOT NULL)
+         "
+    };
+}
+
 impl Store {
     /// The entries of `link` that may be sent at `now`, oldest first, at most `limit`, at most one
     /// per dataset.
@@ -86,18 +104,12 @@ impl Store {
     /// # Errors
     /// Only if the store cannot be read.
     pub async fn due(&self, link: &str, now: Timestamp, limit: u32) -> Result<Vec<Forward>> {
-        let rows = self
-            .db
-            .rows(
-                "SELECT f.* FROM forwards f
-                 JOIN (SELECT dataset, MIN(sequence) AS sequence FROM forwards
-                       WHERE link = $1 AND state = 'queued' GROUP BY dataset) head
-                   ON head.dataset = f.dataset AND head.sequence = f.sequence
-                 WHERE f.link = $1 AND f.not_before <= $2
-                 ORDER BY f.created_at, f.dataset LIMIT $3",
-                values![link, now.millis(), i64::from(limit)],
-            )
-            .await?;
+        let sql = concat!(
+            heads!(),
+            "SELECT f.* FROM heads JOIN forwards f ON f.link = $1 AND f.dataset = heads.dataset AND f.sequence = heads.sequence
+             WHERE f.not_before <= $2 ORDER BY f.created_at, f.dataset LIMIT $3"
+        );
+        let rows = self.db.rows(sql, values![link, now.millis(), i64::from(limit)]).await?;
         rows.iter().map(forward).collect()
     }
 
@@ -107,17 +119,12 @@ impl Store {
     /// # Errors
     /// Only if the store cannot be read.
     pub async fn next_due(&self, link: &str) -> Result<Option<Timestamp>> {
-        let row = self
-            .db
-            .row(
-                "SELECT MIN(f.not_before) AS at FROM forwards f
-                 JOIN (SELECT dataset, MIN(sequence) AS sequence FROM forwards
-                       WHERE link = $1 AND state = 'queued' GROUP BY dataset) head
-                   ON head.dataset = f.dataset AND head.sequence = f.sequence
-                 WHERE f.link = $1",
-                values![link],
-            )
-            .await?;
+        let sql = concat!(
+            heads!(),
+            "SELECT MIN(f.not_before) AS at FROM heads
+             JOIN forwards f ON f.link = $1 AND f.dataset = heads.dataset AND f.sequence = heads.sequence"
+        );
+        let row = self.db.row(sql, values![link]).await?;
         row.map_or(Ok(None), |row| row.maybe_at("at"))
     }
 

@@ -99,6 +99,34 @@ async fn a_file_that_is_no_database_is_damage() {
     assert_eq!(error.code(), "damaged", "{error}");
 }
 
+#[test]
+fn a_row_that_no_program_wrote_is_damage_and_not_a_panic() {
+    on_each_engine(async |place| {
+        let store = place.open().await;
+        store.begin(&delivery("1", "a/x", "1")).await.unwrap();
+        store.close().await;
+        drop(store);
+        for change in ["state_body = '{'", "mode = 'x'", "dataset = '../x'", "base_version = -1"] {
+            meddle(place, &format!("UPDATE deliveries SET {change}")).await;
+            let store = place.open().await;
+            assert_eq!(store.get("1").await.unwrap_err().code(), "damaged", "{change}");
+            store.close().await;
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_commit_waits_for_the_disk() {
+    let place = Place::folder();
+    let store = place.open().await;
+    let Db::Sqlite { write, .. } = &*store.db else { unreachable!() };
+    let pragma = async |sql: &'static str| sqlx::query(sql).fetch_one(write).await.unwrap();
+    let synchronous: i64 = sqlx::Row::get(&pragma("PRAGMA synchronous").await, 0);
+    let journal: String = sqlx::Row::get(&pragma("PRAGMA journal_mode").await, 0);
+    let keys: i64 = sqlx::Row::get(&pragma("PRAGMA foreign_keys").await, 0);
+    assert_eq!((synchronous, &*journal, keys), (2, "wal", 1), "2 is FULL");
+}
+
 #[tokio::test]
 async fn only_the_owner_reads_the_file_and_its_log() {
     use std::os::unix::fs::PermissionsExt;
