@@ -381,3 +381,47 @@ async fn a_checkpoint_that_cannot_be_written_stops_the_log_too() {
     drop(log);
     assert_eq!(AuditLog::open(options(dir.path())).unwrap().check_everything(), Ok(size));
 }
+
+/// A file system of 1 MiB; `None` where this process may not mount one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(dir.path()).output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(Self(dir))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truly_full_disk_refuses_and_the_log_goes_on_once_there_is_space() {
+    let Some(disk) = SmallDisk::mount() else {
+        eprintln!("no right to mount: only the simulated full disk is tested");
+        return;
+    };
+    let dir = disk.0.path().join("log");
+    let log = AuditLog::open(options(&dir)).unwrap();
+    fs::write(disk.0.path().join("ballast"), vec![1; 512 * 1024]).unwrap();
+    let mut acknowledged = 0;
+    let error = loop {
+        match log.append(draft("x".repeat(1000)), NOW).await {
+            Ok(_) => acknowledged += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(acknowledged > 100);
+    assert_eq!(error, AuditError::NoSpace);
+    assert_eq!(log.append(draft("refused"), NOW).await, Err(AuditError::NoSpace));
+    fs::remove_file(disk.0.path().join("ballast")).unwrap();
+    assert_eq!(log.reopen().await.unwrap().entries, acknowledged);
+    assert_eq!(log.append(draft("again"), NOW).await.unwrap().index, acknowledged);
+    drop(log);
+    assert_eq!(AuditLog::open(options(&dir)).unwrap().check_everything(), Ok(acknowledged + 1));
+}
