@@ -1,0 +1,81 @@
+//! `POST /v1/admin/contracts`: registers a version of a contract.
+//!
+//! The body is a Data Package descriptor; its `name` is the dataset, its `version` the version. It must compile, and be
+//! compatible with every registered version in the mode that it declares (`satudata.kompatibilitas`). The same content again
+//! is no change; other content under the same version is refused. `?dry_run=true` checks without registering.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use serde_json::{Value, json};
+use simpul_core::id::DatasetId;
+use simpul_schemas::compat;
+
+use super::MAX_BODY;
+use crate::answer;
+use crate::contracts;
+use crate::door::Context;
+use crate::refusal::{Kind, Refusal};
+
+/// Registers the contract in the body.
+pub async fn run(context: Context, request: Request) -> Result<Response, Refusal> {
+    let app = &context.app;
+    let dry_run = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "dry_run=true"));
+    let descriptor = read(request.into_body()).await?;
+    let dataset: DatasetId = descriptor["name"]
+        .as_str()
+        .unwrap_or_default()
+        .parse()
+        .map_err(|error: simpul_core::id::InvalidName| Refusal::new(Kind::Invalid, format!("name: {error}")))?;
+    let version = descriptor["version"].as_str().unwrap_or_default().to_owned();
+    if !(1..=32).contains(&version.len()) || version.bytes().any(|b| !(b.is_ascii_alphanumeric() || b".-+".contains(&b))) {
+        return Err(Refusal::new(Kind::Invalid, "version: 1 to 32 letters, digits, dots, such as 1.0.0"));
+    }
+    context.account.about(dataset.as_str());
+    context.account.note("version", version.clone());
+    contracts::compile(&descriptor).map_err(|what| Refusal::new(Kind::Invalid, what))?;
+    let compatibility = compatible(&context, &dataset, &version, &descriptor).await?;
+    let summary = json!({"dataset": dataset, "version": version, "compatibility": compatibility, "dry_run": dry_run});
+    if dry_run {
+        return Ok(answer::json(&summary));
+    }
+
+    context.account.record(app).await?;
+    let by = context.caller()?.identity.to_string();
+    app.store.register_contract(&dataset, &version, &descriptor.to_string(), app.now(), &by).await?;
+    Ok(answer::created(&summary))
+}
+
+async fn read(body: Body) -> Result<Value, Refusal> {
+    let descriptor: Value = answer::read_json(body, MAX_BODY).await?;
+    if descriptor.is_object() { Ok(descriptor) } else { Err(Refusal::new(Kind::Invalid, "a descriptor is an object")) }
+}
+
+/// The verdict against every version that is registered.
+async fn compatible(
+    context: &Context,
+    dataset: &DatasetId,
+    version: &str,
+    descriptor: &Value,
+) -> Result<Value, Refusal> {
+    let store = &context.app.store;
+    let mut history = Vec::new();
+    for known in store.contract_versions(dataset).await? {
+        let Some(stored) = store.contract(dataset, &known.version).await? else { continue };
+        let old: Value = serde_json::from_str(&stored.descriptor).map_err(Refusal::internal)?;
+        if known.version == version && old != *descriptor {
+            return Err(Refusal::new(Kind::VersionConflict, "give the changed contract a new version"));
+        }
+        history.push(old);
+    }
+    // The mode of the version in force counts: a new one cannot excuse itself.
+    let mode = compat::Mode::declared(history.last().unwrap_or(descriptor));
+    let history: Vec<&Value> = history.iter().collect();
+    let verdict = compat::check_all(&history, descriptor, mode, &compat::NoLists)
+        .map_err(|error| Refusal::new(Kind::Invalid, error.to_string()))?;
+    let shown = serde_json::to_value(&verdict).map_err(Refusal::internal)?;
+    if verdict.compatible {
+        return Ok(shown);
+    }
+    Err(Refusal::new(Kind::Incompatible, "").member("compatibility", shown))
+}

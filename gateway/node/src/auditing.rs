@@ -1,0 +1,145 @@
+//! The account of a request: what its audit entry will say, and whether it is written.
+//!
+//! A handler that changes something calls [`Account::record`] after its checks and before its effect: if the entry cannot be
+//! written, the act does not happen. A handler that only reads leaves the entry to the door, which writes it before the
+//! answer leaves.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use simpul_core::audit::{ANONYMOUS, Detail, EntryDraft, Outcome, SYSTEM};
+use simpul_core::id::Identity;
+use simpul_store::audit_log::AuditError;
+
+use crate::app::App;
+use crate::door::Entrance;
+use crate::refusal::{Kind, Refusal};
+
+/// What is known so far about the entry of one request.
+#[derive(Clone)]
+pub struct Account(Arc<Inner>);
+
+struct Inner {
+    kept: bool,
+    /// An entry says that the act was about to happen.
+    announced: AtomicBool,
+    /// An entry says how it ended.
+    over: AtomicBool,
+    draft: Mutex<EntryDraft>,
+}
+
+impl Account {
+    /// The account of a request to `route`.
+    pub fn open(route: &crate::routes::Route, request: &str) -> Self {
+        let draft = EntryDraft::new(ANONYMOUS, route.action, "", Outcome::Granted).with("request", request);
+        Self(Arc::new(Inner {
+            kept: route.audited(),
+            announced: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            draft: Mutex::new(draft),
+        }))
+    }
+
+    fn draft(&self) -> MutexGuard<'_, EntryDraft> {
+        self.0.draft.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the request came from.
+    pub fn from(&self, peer: SocketAddr) {
+        self.note("peer", peer.ip().to_string());
+    }
+
+    /// Who asks.
+    pub fn by(&self, identity: &Identity) {
+        self.draft().actor = identity.to_string();
+    }
+
+    /// What the request is about: a dataset, an agreement.
+    pub fn about(&self, object: &str) {
+        object.clone_into(&mut self.draft().object);
+    }
+
+    /// The agreement that allows it.
+    pub fn under(&self, agreement: &str) {
+        self.note("agreement", agreement);
+    }
+
+    /// Adds a detail to the entry.
+    pub fn note(&self, key: &str, value: impl Into<Detail>) {
+        self.draft().details.insert(key.to_owned(), value.into());
+    }
+
+    /// Writes the entry now, before the act. The index of the entry is what receipts name.
+    ///
+    /// # Errors
+    /// 503 or 507 when the entry is not durable; the act must not happen.
+    pub async fn record(&self, app: &App) -> Result<u64, Refusal> {
+        let index = self.write(app, Outcome::Granted, "").await?;
+        self.0.announced.store(true, Ordering::SeqCst);
+        Ok(index)
+    }
+
+    /// Takes note that an entry in the log already says how this act ended.
+    pub fn recorded(&self) {
+        self.0.over.store(true, Ordering::SeqCst);
+    }
+
+    /// Writes what is still to be written when the request is over.
+    ///
+    /// # Errors
+    /// 503 or 507 when the entry is not durable.
+    pub async fn settle(&self, app: &App, outcome: Outcome, reason: &str) -> Result<(), Refusal> {
+        if self.0.over.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let outcome = match (outcome, self.0.announced.load(Ordering::SeqCst)) {
+            (Outcome::Granted, true) => return Ok(()),
+            (Outcome::Refused, true) => Outcome::Failed,
+            (outcome, _) => outcome,
+        };
+        if !self.0.kept {
+            return Ok(());
+        }
+        self.write(app, outcome, reason).await.map(|_| ())
+    }
+
+    async fn write(&self, app: &App, outcome: Outcome, reason: &str) -> Result<u64, Refusal> {
+        let mut draft = self.draft().clone();
+        draft.outcome = outcome;
+        reason.clone_into(&mut draft.reason);
+        append(app, draft).await
+    }
+}
+
+/// Appends an entry that belongs to no request, such as a landing or a forward.
+///
+/// # Errors
+/// 503 or 507 when the entry is not durable.
+pub async fn append(app: &App, draft: EntryDraft) -> Result<u64, Refusal> {
+    match app.audit.append(draft, app.now()).await {
+        Ok(appended) => Ok(appended.index),
+        Err(AuditError::NoSpace) => Err(Refusal::new(Kind::NoSpace, "the audit log cannot be written").because("audit: no space")),
+        Err(error) => Err(Refusal::new(Kind::Unavailable, "the audit log cannot be written").because(error)),
+    }
+}
+
+/// An entry of the node itself.
+pub fn own(action: &str, object: &str, outcome: Outcome) -> EntryDraft {
+    EntryDraft::new(SYSTEM, action, object, outcome)
+}
+
+/// Records a refused handshake. At most a few a second are written one by one, so that a flood of strangers cannot fill the
+/// disk; the counter `simpul_tls_refused_total` has them all.
+pub async fn handshake_refused(app: &App, entrance: Entrance, peer: SocketAddr, reason: &str) {
+    if !app.limits.stranger() {
+        return;
+    }
+    let draft = EntryDraft::new(ANONYMOUS, "tls.refuse", entrance.as_str(), Outcome::Refused)
+        .because("handshake")
+        .with("peer", peer.ip().to_string())
+        .with("error", reason);
+    if let Err(refusal) = append(app, draft).await {
+        tracing::error!(internal = refusal.internal, "a refused handshake could not be recorded");
+    }
+}

@@ -1,0 +1,3 @@
+//! What a person or a supervisor looks at.
+
+pub mod health;

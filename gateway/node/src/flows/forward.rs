@@ -1,0 +1,245 @@
+//! Forward: what landed here goes to the parent, through the same public endpoint that an agency system calls.
+//!
+//! 1. [`owed`] says, at the landing, what the link owes the parent; it is journalled in the same transaction.
+//! 2. [`run`] wakes when something is owed or due, and takes the oldest entry of each dataset.
+//! 3. [`attempt`] renders the accepted rows as NDJSON under zstd into the spool, once, and posts them with the number that
+//!    makes the parent's effect happen once: (this node, dataset, sequence).
+//! 4. [`judge`] reads the answer: a receipt is kept, a fault is tried again after a pause, a refusal waits for a person.
+//!
+//! The parent validates again. What is deliberately absent: a second protocol between nodes, and any state of the transfer
+//! outside the journal: the spool can be deleted at any time.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use simpul_core::audit::Outcome;
+use simpul_core::delivery::{Delivery, ForwardState, Staged, StagedFile};
+use simpul_core::digest::{Digest, Digester};
+use simpul_store::outbox::{Forward, NewForward};
+use tracing::{info, warn};
+
+use super::ingest;
+use crate::app::App;
+use crate::auditing;
+use crate::client::{ClientError, NodeClient};
+use crate::refusal::Kind;
+
+/// The name of the link to the parent in the outbox.
+pub const PARENT: &str = "parent";
+
+/// The problem types after which another attempt cannot help.
+const FINAL: [Kind; 5] = [Kind::RowsInvalid, Kind::FileInvalid, Kind::Stale, Kind::SequenceConflict, Kind::KeyReused];
+
+/// What the outbox keeps about an entry.
+#[derive(Serialize, Deserialize)]
+struct Content {
+    files: Vec<StagedFile>,
+    contract_version: String,
+    rows: u64,
+}
+
+/// What the link owes the parent for a delivery that lands now.
+pub fn owed(app: &App, delivery: &Delivery, staged: &Staged) -> Vec<NewForward> {
+    let Some(link) = &app.config.link else { return Vec::new() };
+    if !link.datasets.contains(&delivery.dataset) {
+        return Vec::new();
+    }
+    let content = Content {
+        files: staged.files.clone(),
+        contract_version: delivery.contract_version.clone(),
+        rows: staged.counts.accepted,
+    };
+    vec![NewForward {
+        link: PARENT.to_owned(),
+        content: json!(content),
+        bytes: staged.files.iter().map(|file| file.bytes).sum(),
+        created_at: app.now(),
+    }]
+}
+
+/// Sends what is due until the node stops.
+pub async fn run(app: Arc<App>, client: NodeClient) {
+    let Some(link) = app.config.link.clone() else { return };
+    loop {
+        match app.store.due(PARENT, app.now(), 16).await {
+            Ok(due) if !due.is_empty() => {
+                for forward in due {
+                    if app.stop.is_cancelled() {
+                        return;
+                    }
+                    step(&app, &client, forward).await;
+                }
+                continue;
+            }
+            Ok(_) => {}
+            Err(error) => warn!(%error, "the outbox cannot be read"),
+        }
+        let pause = Duration::from_secs(link.poll_s);
+        let pause = match app.store.next_due(PARENT).await {
+            Ok(Some(at)) => pause.min(Duration::from_millis(u64::try_from(at.millis() - app.now().millis()).unwrap_or(0))),
+            _ => pause,
+        };
+        tokio::select! {
+            () = app.stop.cancelled() => return,
+            () = app.link_wake.notified() => {}
+            () = tokio::time::sleep(pause.max(Duration::from_millis(50))) => {}
+        }
+    }
+}
+
+/// One attempt and its place in the journal.
+async fn step(app: &Arc<App>, client: &NodeClient, forward: Forward) {
+    let verdict = match attempt(app, client, &forward).await {
+        Ok(receipt) => Verdict::Acknowledged(receipt),
+        Err(error) => judge(app, &forward, &error),
+    };
+    let now = app.now();
+    let (next, contact) = match &verdict {
+        Verdict::Acknowledged(receipt) => (forward.state.clone().acknowledge(receipt.clone()), None),
+        Verdict::Refused(problem) => (forward.state.clone().refuse(problem.clone()), None),
+        Verdict::Later(pause, error) => {
+            let at = now.plus_seconds(i64::try_from(pause.as_secs()).unwrap_or(i64::MAX));
+            (forward.state.clone().postpone(at, error.clone()), Some(error.as_str()))
+        }
+    };
+    let next = match next {
+        Ok(next) => next,
+        Err(error) => return warn!(%error, forward = forward.id, "a forward that is over was tried again"),
+    };
+    if !matches!(verdict, Verdict::Later(..)) && record(app, &forward, &verdict).await.is_err() {
+        return;
+    }
+    if let Err(error) = app.store.set_forward(&forward.id, &forward.state, &next, now).await {
+        return warn!(%error, forward = forward.id, "the outbox cannot be written");
+    }
+    if let Err(error) = app.store.touch_link(PARENT, now, contact).await {
+        warn!(%error, "the link's state cannot be written");
+    }
+    metrics::counter!("simpul_forwards_total", "outcome" => next.name()).increment(1);
+    match &verdict {
+        Verdict::Later(pause, error) => info!(dataset = %forward.dataset, sequence = forward.sequence, ?pause, error, "forward postponed"),
+        _ => {
+            info!(dataset = %forward.dataset, sequence = forward.sequence, state = next.name(), "forwarded");
+            let _ = std::fs::remove_file(spool_path(app, &forward));
+        }
+    }
+}
+
+enum Verdict {
+    Acknowledged(String),
+    Refused(String),
+    Later(Duration, String),
+}
+
+/// The entry in the audit log comes before the journal's, so that no acknowledged forward is without one.
+async fn record(app: &App, forward: &Forward, verdict: &Verdict) -> Result<(), ()> {
+    let (outcome, reason) = match verdict {
+        Verdict::Acknowledged(_) => (Outcome::Done, String::new()),
+        Verdict::Refused(problem) => (Outcome::Refused, problem.clone()),
+        Verdict::Later(..) => return Ok(()),
+    };
+    let draft = auditing::own("link.forward", forward.dataset.as_str(), outcome)
+        .because(reason)
+        .with("delivery", forward.delivery.as_str())
+        .with("sequence", forward.sequence)
+        .with("origin", forward.origin.as_str());
+    auditing::append(app, draft).await.map(|_| ()).map_err(|refusal| {
+        warn!(internal = refusal.internal, "a forward waits because the audit log cannot be written");
+    })
+}
+
+/// Posts the rows; gives the parent's receipt.
+async fn attempt(app: &Arc<App>, client: &NodeClient, forward: &Forward) -> Result<String, ClientError> {
+    let content: Content = serde_json::from_value(forward.content.clone()).map_err(ClientError::local)?;
+    let path = spool(app, forward, &content).await.map_err(ClientError::local)?;
+    let (digest, length) = digest_of(&path).await.map_err(ClientError::local)?;
+    let file = tokio::fs::File::open(&path).await.map_err(ClientError::local)?;
+    let request = client
+        .post(&format!("/v1/datasets/{}/deliveries", forward.dataset))
+        .await?
+        .header("content-type", "application/x-ndjson")
+        .header("content-encoding", "zstd")
+        .header("content-length", length)
+        .header("idempotency-key", &forward.id)
+        .header("content-digest", digest.to_digest_field())
+        .header(ingest::CONTRACT_VERSION, &content.contract_version)
+        .header(ingest::SEQUENCE, forward.sequence)
+        .header(ingest::ORIGIN, &forward.origin)
+        .body(reqwest::Body::wrap_stream(tokio_util::io::ReaderStream::new(file)));
+    let answer: Value = client.send(request).await?;
+    let receipt = answer["receipt"].as_str().ok_or_else(|| ClientError::local("the parent gave no receipt"))?;
+    Ok(receipt.to_owned())
+}
+
+fn judge(app: &App, forward: &Forward, error: &ClientError) -> Verdict {
+    if let ClientError::Problem { kind, title, .. } = error
+        && FINAL.iter().any(|last| last.word() == kind)
+    {
+        return Verdict::Refused(format!("{kind}: {title}"));
+    }
+    let attempts = match &forward.state {
+        ForwardState::Queued { attempts, .. } => *attempts,
+        _ => 0,
+    };
+    let longest = app.config.link.as_ref().map_or(300, |link| link.backoff_max_s);
+    let base = 2_u64.saturating_pow(attempts.min(20)).min(longest);
+    // Between half and all of it, so that the children of a parent that comes back do not come at once.
+    let jitter = 0.5 + f64::from(u32::from(uuid::Uuid::now_v7().as_bytes()[15])) / 510.0;
+    let pause = Duration::from_secs_f64(base as f64 * jitter);
+    let told = match error {
+        ClientError::Problem { retry_after: Some(seconds), .. } => Duration::from_secs(*seconds),
+        _ => Duration::ZERO,
+    };
+    Verdict::Later(pause.max(told).max(Duration::from_secs(1)), error.to_string())
+}
+
+fn spool_path(app: &App, forward: &Forward) -> PathBuf {
+    app.config.node.data.join("spool").join(format!("{}.ndjson.zst", forward.id))
+}
+
+/// The rows of a forward as they go over the wire, made once and kept until the parent has them.
+async fn spool(app: &Arc<App>, forward: &Forward, content: &Content) -> anyhow::Result<PathBuf> {
+    let path = spool_path(app, forward);
+    if tokio::fs::try_exists(&path).await? {
+        return Ok(path);
+    }
+    let record = app.store.get(&forward.delivery).await?;
+    let delivery = record.ok_or_else(|| anyhow::anyhow!("the delivery is not in the journal"))?.delivery;
+    let contract = app.contracts.find(&app.store, &delivery.dataset, Some(&content.contract_version)).await;
+    let contract = contract.ok().flatten().ok_or_else(|| anyhow::anyhow!("the contract is not registered"))?;
+    let partial = path.with_extension("part");
+    let mut writer = zstd::Encoder::new(BufWriter::new(std::fs::File::create(&partial)?), 3)?;
+    let mut batches = app.lake.read_files(&delivery.dataset, content.files.clone()).await?;
+    while let Some(batch) = batches.try_next().await? {
+        let mut lines = Vec::new();
+        simpul_schemas::render::write_ndjson(&contract, &batch, &mut lines);
+        writer = tokio::task::spawn_blocking(move || writer.write_all(&lines).map(|()| writer)).await??;
+    }
+    writer.finish()?.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+    std::fs::rename(&partial, &path)?;
+    Ok(path)
+}
+
+async fn digest_of(path: &Path) -> std::io::Result<(Digest, u64)> {
+    let path = path.to_owned();
+    let work = tokio::task::spawn_blocking(move || {
+        let mut file = std::fs::File::open(path)?;
+        let mut digester = Digester::default();
+        let mut buffer = vec![0_u8; 1 << 16];
+        let mut length = 0;
+        loop {
+            let read = std::io::Read::read(&mut file, &mut buffer)?;
+            if read == 0 {
+                return Ok((digester.finish(), length));
+            }
+            digester.update(&buffer[..read]);
+            length += read as u64;
+        }
+    });
+    work.await.map_err(std::io::Error::other)?
+}

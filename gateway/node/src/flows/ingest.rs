@@ -1,0 +1,610 @@
+//! Push: one delivery from the wire to its receipt.
+//!
+//! 1. [`push`] reads the request's head: agreement, key, form, compression, digests.
+//! 2. [`run`] takes the key in the journal. A key that was used gives the stored answer, once the payload is known to be the
+//!    same; a key in use is a conflict.
+//! 3. [`take`] streams the body through `intake` into staged files and a report.
+//! 4. [`decide`] by the contract's policy: stage the accepted rows, or refuse the delivery.
+//! 5. `land` commits and gives the receipt.
+//!
+//! A pull and a forwarded delivery enter at 2: there is one way for rows into a dataset.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::StreamExt;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde_json::{Value, json};
+use simpul_core::agreement::Operation;
+use simpul_core::delivery::{Delivery, RefusedBecause, RowCounts, State};
+use simpul_core::digest::Digest;
+use simpul_core::id::{AgencyCode, DatasetId};
+use simpul_lake::LakeError;
+use simpul_schemas::{Contract, Fatal, Format, Lang, Policy, Report, Validator};
+use simpul_store::journal::{Begin, Record};
+
+use super::decompress::{Coding, Decompress};
+use super::intake::{Intake, IntakeError, Quarantine, Taken};
+use super::land;
+use crate::answer;
+use crate::app::App;
+use crate::auditing::Account;
+use crate::door::Context;
+use crate::refusal::{Kind, Refusal};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
+const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+const WANT_REPR_DIGEST: HeaderName = HeaderName::from_static("want-repr-digest");
+/// The contract version that the sender means; absent: the latest.
+pub const CONTRACT_VERSION: HeaderName = HeaderName::from_static("simpul-contract-version");
+/// The sender's sequence number, for a forwarded delivery.
+pub const SEQUENCE: HeaderName = HeaderName::from_static("simpul-sequence");
+/// Who delivered first, for a forwarded delivery: `agency/client`.
+pub const ORIGIN: HeaderName = HeaderName::from_static("simpul-origin");
+
+/// The media types of deliveries.
+const MEDIA_TYPES: [(&str, Format); 5] = [
+    ("text/csv", Format::Csv),
+    ("application/csv", Format::Csv),
+    ("application/x-ndjson", Format::Ndjson),
+    ("application/ndjson", Format::Ndjson),
+    ("application/json", Format::Json),
+];
+
+/// A delivery that is about to be read.
+pub struct Submission {
+    /// The contract it will be checked against.
+    pub contract: Arc<Contract>,
+    /// The dataset.
+    pub dataset: DatasetId,
+    /// Who sends it.
+    pub source: String,
+    /// Who delivered it first.
+    pub origin: String,
+    /// The sender's own number.
+    pub source_sequence: Option<u64>,
+    /// The sender's key.
+    pub key: String,
+    /// The form of the body.
+    pub format: Format,
+    /// Its compression.
+    pub coding: Coding,
+    /// The digest that the bytes on the wire must have.
+    pub expected: Option<Digest>,
+    /// The language of the report in the answer.
+    pub language: Lang,
+    /// Whether to stop before anything lands.
+    pub dry_run: bool,
+    /// Whether the body is read to its end even when it is refused before: a connector's checkpoint stands there.
+    pub drain: bool,
+}
+
+/// A body as it comes in.
+pub type Chunks = BoxStream<'static, Result<Bytes, Refusal>>;
+
+/// What a delivery came to.
+pub struct Answer {
+    /// The journal's record, in a final state.
+    pub record: Record,
+    /// What the validator found, as stored.
+    pub report: Option<Report>,
+    /// The language of its texts.
+    pub language: Lang,
+    /// Whether this is the stored answer of an earlier request.
+    pub replayed: bool,
+}
+
+/// `POST /v1/datasets/{dataset}/deliveries`
+pub async fn push(context: Context, request: Request) -> Result<Response, Refusal> {
+    let app = context.app.clone();
+    let dataset: DatasetId = context.name("dataset")?;
+    let headers = request.headers().clone();
+    let (operation, origin) = origin(&context, &headers)?;
+    context.grant(operation, &dataset).await?;
+    let submission = submission(&context, dataset, origin, &headers, request.uri().query().unwrap_or_default()).await?;
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    if length.is_some_and(|length| length > app.config.limits.body_bytes) {
+        return Err(too_large(app.config.limits.body_bytes));
+    }
+    let body = chunks(&app, request.into_body());
+    let answer = run(app, submission, body, Some(&context.account)).await?;
+    respond(&answer)
+}
+
+/// Steps 2 to 5, for a body from anywhere.
+pub async fn run(
+    app: Arc<App>,
+    submission: Submission,
+    body: Chunks,
+    account: Option<&Account>,
+) -> Result<Answer, Refusal> {
+    let _turn = app.deliveries.acquire().await.map_err(|_| Refusal::new(Kind::Unavailable, "the node is stopping"))?;
+    app.require_space()?;
+    if submission.dry_run {
+        return rehearse(&app, &submission, body).await;
+    }
+    let delivery = journal_entry(&app, &submission).await?;
+    let record = match app.store.begin(&delivery).await? {
+        Begin::New => Record { delivery, state: State::Receiving },
+        Begin::Same(record) => return again(&app, &submission, *record, body, Kind::KeyReused).await,
+        Begin::Sequence(record) => return again(&app, &submission, *record, body, Kind::SequenceConflict).await,
+    };
+    let _busy = app.receiving.enter(&record.delivery.id);
+    if let Some(account) = account {
+        account.note("delivery", record.delivery.id.clone());
+    }
+    match take(&app, &submission, &record.delivery, body).await {
+        Ok(taken) => decide(&app, &submission, record, taken, account).await,
+        Err(Stopped::Intake(IntakeError::File(fatal))) => unreadable(&app, &submission, record, *fatal, account).await,
+        Err(stopped) => {
+            app.store.transition(&record.delivery.id, "receiving", &State::Abandoned).await?;
+            Err(stopped.into())
+        }
+    }
+}
+
+/// Who may deliver for whom: an agency system for itself, a child node for the agencies of its area.
+fn origin(context: &Context, headers: &HeaderMap) -> Result<(Operation, String), Refusal> {
+    let caller = context.caller()?;
+    let source = caller.identity.source();
+    let Some(value) = headers.get(ORIGIN) else { return Ok((Operation::Deliver, source)) };
+    let text = value.to_str().unwrap_or_default();
+    let agency = text.split_once('/').and_then(|(agency, client)| {
+        client.parse::<simpul_core::id::ClientName>().ok().and_then(|_| agency.parse::<AgencyCode>().ok())
+    });
+    match agency {
+        Some(agency) if caller.identity.agency.covers(&agency) => Ok((Operation::Forward, text.to_owned())),
+        Some(_) => Err(Refusal::new(Kind::OriginDenied, "")),
+        None => Err(Refusal::new(Kind::Malformed, "Simpul-Origin is written agency/client")),
+    }
+}
+
+async fn submission(
+    context: &Context,
+    dataset: DatasetId,
+    origin: String,
+    headers: &HeaderMap,
+    query: &str,
+) -> Result<Submission, Refusal> {
+    let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let dry_run = query.split('&').any(|pair| pair == "dry_run=true");
+    let key = text(&IDEMPOTENCY_KEY).map(|key| key.trim_matches('"').to_owned());
+    let key = match key {
+        Some(key) if (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) => key,
+        Some(_) => return Err(Refusal::new(Kind::KeyMissing, "Idempotency-Key: 1 to 255 printable ASCII characters")),
+        None if dry_run => String::new(),
+        None => {
+            return Err(Refusal::new(Kind::KeyMissing, "send a key that is the same whenever you send this file again"));
+        }
+    };
+    let format = media_type(text(&header::CONTENT_TYPE))?;
+    let coding = coding(headers)?;
+    let expected = digest(headers)?;
+    let source_sequence = match text(&SEQUENCE) {
+        None => None,
+        Some(number) => Some(number.parse().map_err(|_| Refusal::new(Kind::Malformed, "Simpul-Sequence is a number"))?),
+    };
+    let contract = context.app.contracts.find(&context.app.store, &dataset, text(&CONTRACT_VERSION)).await?;
+    let contract = contract.ok_or_else(|| Refusal::new(Kind::NoContract, ""))?;
+    let source = context.caller()?.identity.source();
+    Ok(Submission {
+        contract,
+        dataset,
+        source,
+        origin,
+        source_sequence,
+        key,
+        format,
+        coding,
+        expected,
+        language: context.language.into(),
+        dry_run,
+        drain: false,
+    })
+}
+
+fn media_type(value: Option<&str>) -> Result<Format, Refusal> {
+    let essence = value.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let found = MEDIA_TYPES.iter().find(|(name, _)| *name == essence).map(|(_, format)| *format);
+    found.ok_or_else(|| {
+        Refusal::new(Kind::MediaType, "send text/csv, application/x-ndjson or application/json")
+            .header(HeaderName::from_static("accept-post"), "text/csv, application/x-ndjson, application/json")
+    })
+}
+
+fn coding(headers: &HeaderMap) -> Result<Coding, Refusal> {
+    let refused = || {
+        Refusal::new(Kind::Encoding, "send gzip or zstd, once").header(header::ACCEPT_ENCODING, "gzip, zstd")
+    };
+    let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
+    let (first, more) = (values.next(), values.next());
+    match (first.map(|value| value.to_str().unwrap_or("?").trim().to_ascii_lowercase()).as_deref(), more) {
+        (None | Some("identity"), None) => Ok(Coding::Identity),
+        (Some("gzip" | "x-gzip"), None) => Ok(Coding::Gzip),
+        (Some("zstd"), None) => Ok(Coding::Zstd),
+        _ => Err(refused()),
+    }
+}
+
+/// The SHA-256 of the bytes on the wire, from `Content-Digest` or `Repr-Digest` (RFC 9530). In a request both are taken over
+/// the encoded content.
+fn digest(headers: &HeaderMap) -> Result<Option<Digest>, Refusal> {
+    let mut expected = None;
+    for name in [&CONTENT_DIGEST, &REPR_DIGEST] {
+        let Some(value) = headers.get(name) else { continue };
+        let members = value.to_str().unwrap_or_default();
+        let found = members.split(',').find_map(|member| member.trim().strip_prefix("sha-256="));
+        let Some(encoded) = found else {
+            return Err(Refusal::new(Kind::DigestUnsupported, "send sha-256")
+                .header(WANT_REPR_DIGEST, "sha-256=10"));
+        };
+        let bytes = encoded.strip_prefix(':').and_then(|text| text.strip_suffix(':'));
+        let bytes = bytes.and_then(|text| BASE64_STANDARD.decode(text).ok()).and_then(|bytes| bytes.try_into().ok());
+        let digest = bytes.map(Digest::from_bytes).ok_or_else(|| Refusal::new(Kind::Malformed, "the digest field"))?;
+        if expected.is_some_and(|other| other != digest) {
+            return Err(Refusal::new(Kind::DigestMismatch, "the two digest fields differ"));
+        }
+        expected = Some(digest);
+    }
+    Ok(expected)
+}
+
+fn too_large(limit: u64) -> Refusal {
+    Refusal::new(Kind::TooLarge, format!("at most {limit} bytes")).and_close()
+}
+
+/// The body in chunks, held to its size, to a chunk every few seconds and to a lowest rate over a minute.
+fn chunks(app: &Arc<App>, body: Body) -> Chunks {
+    let limits = app.config.limits.clone();
+    let stall = Duration::from_secs(limits.body_stall_s);
+    let start = tokio::time::Instant::now();
+    let frames = body.into_data_stream();
+    let state = (frames, 0_u64, start, 0_u64);
+    futures::stream::try_unfold(state, move |(mut frames, mut total, mut minute, mut in_minute)| {
+        let limits = limits.clone();
+        async move {
+            let slow = || Refusal::new(Kind::Timeout, "send it again; nothing of it was kept").and_close();
+            let Ok(next) = tokio::time::timeout(stall, frames.next()).await else { return Err(slow()) };
+            let Some(chunk) = next else { return Ok(None) };
+            let chunk = chunk.map_err(|error| Refusal::new(Kind::BodyIncomplete, "").because(error).and_close())?;
+            total += chunk.len() as u64;
+            in_minute += chunk.len() as u64;
+            if total > limits.body_bytes {
+                return Err(too_large(limits.body_bytes));
+            }
+            if minute.elapsed() > Duration::from_secs(60) {
+                if in_minute < limits.body_min_rate * 60 {
+                    return Err(slow());
+                }
+                (minute, in_minute) = (tokio::time::Instant::now(), 0);
+            }
+            Ok(Some((chunk, (frames, total, minute, in_minute))))
+        }
+    })
+    .boxed()
+}
+
+async fn journal_entry(app: &App, submission: &Submission) -> Result<Delivery, Refusal> {
+    Ok(Delivery {
+        id: uuid::Uuid::now_v7().to_string(),
+        dataset: submission.dataset.clone(),
+        contract_version: submission.contract.version().to_owned(),
+        source: submission.source.clone(),
+        origin: submission.origin.clone(),
+        source_sequence: submission.source_sequence,
+        idempotency_key: submission.key.clone(),
+        mode: submission.contract.mode(),
+        base_version: app.lake.version(&submission.dataset).await?.unwrap_or(0),
+        received_at: app.now(),
+    })
+}
+
+/// Step 3: the body through the intake, on a thread of its own.
+async fn take(
+    app: &Arc<App>,
+    submission: &Submission,
+    delivery: &Delivery,
+    mut body: Chunks,
+) -> Result<Taken, Stopped> {
+    app.lake.ensure(&delivery.dataset, submission.contract.arrow_schema()).await.map_err(IntakeError::Lake)?;
+    let stager = app.lake.stage(&delivery.dataset, &delivery.id).map_err(IntakeError::Lake)?;
+    let contract = submission.contract.clone();
+    let validator = Validator::new(contract.clone(), submission.format, app.schema_limits());
+    let quarantine = Quarantine::new(app.quarantine_path(&delivery.id), app.config.limits.quarantine_bytes);
+    let mut intake =
+        Intake::new(contract, validator, submission.coding, app.decode_limits(), stager, quarantine)?;
+    let (sender, mut receiver) = tokio::sync::mpsc::channel::<Bytes>(8);
+    let work = tokio::task::spawn_blocking(move || {
+        while let Some(chunk) = receiver.blocking_recv() {
+            intake.push(&chunk)?;
+        }
+        Ok::<_, IntakeError>(intake)
+    });
+    let mut broken = None;
+    while let Some(chunk) = body.next().await {
+        match chunk {
+            Ok(chunk) if sender.send(chunk).await.is_err() => {
+                if submission.drain {
+                    drain(&mut body).await.map_err(Stopped::Body)?;
+                }
+                break;
+            }
+            Ok(_) => {}
+            Err(refusal) => {
+                broken = Some(refusal);
+                break;
+            }
+        }
+    }
+    drop(sender);
+    let intake = work.await.map_err(|error| Stopped::Body(Refusal::internal(error)))??;
+    if let Some(refusal) = broken {
+        return Err(Stopped::Body(refusal));
+    }
+    let taken = tokio::task::spawn_blocking(move || intake.finish())
+        .await
+        .map_err(|error| Stopped::Body(Refusal::internal(error)))??;
+    match submission.expected {
+        Some(expected) if expected != taken.wire => {
+            Err(Stopped::Body(Refusal::new(Kind::DigestMismatch, "nothing of the body was kept")))
+        }
+        _ => Ok(taken),
+    }
+}
+
+/// Why a body was not taken to its end.
+pub enum Stopped {
+    /// The sender, the network or a limit.
+    Body(Refusal),
+    /// The file or the disk.
+    Intake(IntakeError),
+}
+
+impl From<IntakeError> for Stopped {
+    fn from(error: IntakeError) -> Self {
+        Self::Intake(error)
+    }
+}
+
+/// Step 4: what the contract's policy makes of the report.
+async fn decide(
+    app: &Arc<App>,
+    submission: &Submission,
+    record: Record,
+    taken: Taken,
+    account: Option<&Account>,
+) -> Result<Answer, Refusal> {
+    let (id, language) = (record.delivery.id.clone(), submission.language);
+    let report = taken.report.for_storage();
+    keep_report(app, &id, &report).await?;
+    let counts = taken.staged.counts;
+    // A header that does not fit is an error without a row.
+    let whole = submission.contract.policy() == Policy::Refuse && !report.valid || report.late_errors > 0;
+    if whole || counts.accepted == 0 {
+        app.lake.discard(&record.delivery.dataset, taken.staged.files).await?;
+        let payload = Some(taken.staged.payload);
+        let record = land::refuse(app, record, RefusedBecause::Rows, counts, payload, account).await?;
+        return Ok(Answer { record, report: Some(report), language, replayed: false });
+    }
+    let staged = record.state.stage(taken.staged).map_err(Refusal::internal)?;
+    app.store.transition(&id, "receiving", &staged).await?;
+    let record = land::run(app, Record { delivery: record.delivery, state: staged }, account).await?;
+    Ok(Answer { record, report: Some(report), language, replayed: false })
+}
+
+/// The file as a whole cannot be read: refused with the place, and nothing of it lands.
+async fn unreadable(
+    app: &Arc<App>,
+    submission: &Submission,
+    record: Record,
+    fatal: Fatal,
+    account: Option<&Account>,
+) -> Result<Answer, Refusal> {
+    let report = of_fatal(fatal);
+    keep_report(app, &record.delivery.id, &report).await?;
+    let record = land::refuse(app, record, RefusedBecause::File, RowCounts::default(), None, account).await?;
+    Ok(Answer { record, report: Some(report), language: submission.language, replayed: false })
+}
+
+/// The key or the sequence number is taken. The same payload gets the stored answer; another one is refused.
+async fn again(
+    app: &Arc<App>,
+    submission: &Submission,
+    record: Record,
+    mut body: Chunks,
+    other: Kind,
+) -> Result<Answer, Refusal> {
+    let record = if record.state.is_final() { record } else { resume(app, record).await? };
+    let held = match &record.state {
+        State::Landed { payload, .. } => Some(*payload),
+        State::Refused { payload, .. } => *payload,
+        _ => None,
+    };
+    match held {
+        Some(held) if payload_digest(app, submission.coding, body).await? != held => {
+            return Err(Refusal::new(other, "").member("delivery", record.delivery.id));
+        }
+        None if submission.drain => drain(&mut body).await?,
+        _ => {}
+    }
+    let report = stored_report(app, &record.delivery.id).await?;
+    Ok(Answer { record, report, language: submission.language, replayed: true })
+}
+
+/// A delivery that was staged before an error or a restart goes on from there; one that is being read is busy.
+async fn resume(app: &Arc<App>, record: Record) -> Result<Record, Refusal> {
+    if app.receiving.holds(&record.delivery.id) || matches!(record.state, State::Receiving) {
+        return Err(Refusal::new(Kind::InProgress, "").header(header::RETRY_AFTER, "2"));
+    }
+    land::run(app, record, None).await
+}
+
+async fn drain(body: &mut Chunks) -> Result<(), Refusal> {
+    while let Some(piece) = body.next().await {
+        piece?;
+    }
+    Ok(())
+}
+
+/// The digest of a body that is not read otherwise.
+async fn payload_digest(app: &App, coding: Coding, mut body: Chunks) -> Result<Digest, Refusal> {
+    let mut digest = Decompress::new(coding, app.decode_limits(), ())?;
+    while let Some(chunk) = body.next().await {
+        digest.push(&chunk?)?;
+    }
+    Ok(digest.finish()?.payload)
+}
+
+/// Validates without landing: what `?dry_run=true` asks for. Nothing of it is journalled.
+async fn rehearse(app: &Arc<App>, submission: &Submission, body: Chunks) -> Result<Answer, Refusal> {
+    let delivery = journal_entry(app, submission).await?;
+    let taken = match take(app, submission, &delivery, body).await {
+        Ok(taken) => taken,
+        Err(stopped) => return Err(stopped.into()),
+    };
+    app.lake.discard(&delivery.dataset, taken.staged.files.clone()).await?;
+    let state = State::Staged(taken.staged);
+    let report = Some(taken.report.for_storage());
+    Ok(Answer { record: Record { delivery, state }, report, language: submission.language, replayed: false })
+}
+
+/// A report about a file that cannot be read to its end.
+fn of_fatal(fatal: Fatal) -> Report {
+    let mut report = Report { fatal: Some(fatal), ..Report::default() };
+    report.stats.errors = 1;
+    report
+}
+
+async fn keep_report(app: &App, delivery: &str, report: &Report) -> Result<(), Refusal> {
+    let text = serde_json::to_string(report).map_err(Refusal::internal)?;
+    Ok(app.store.put_report(delivery, &text).await?)
+}
+
+async fn stored_report(app: &App, delivery: &str) -> Result<Option<Report>, Refusal> {
+    let text = app.store.report(delivery).await?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+impl From<Stopped> for Refusal {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Body(refusal) => refusal,
+            Stopped::Intake(error) => error.into(),
+        }
+    }
+}
+
+impl From<IntakeError> for Refusal {
+    fn from(error: IntakeError) -> Self {
+        match error {
+            IntakeError::Corrupt(what) => Self::new(Kind::BodyCorrupt, "nothing of it was kept").because(what),
+            IntakeError::TooLarge(what) => Self::new(Kind::TooLarge, what).and_close(),
+            IntakeError::File(fatal) => {
+                let report = of_fatal(*fatal).to_json(Lang::Id);
+                let errors = report["errors"].as_array().cloned().unwrap_or_default();
+                Self::new(Kind::FileInvalid, "").errors(errors).member("report", report)
+            }
+            IntakeError::Lake(LakeError::TooManyPeriods { limit }) => {
+                Self::new(Kind::RowsInvalid, format!("more than {limit} periods in one delivery"))
+            }
+            IntakeError::Lake(error) => error.into(),
+            IntakeError::Quarantine(error) if error.raw_os_error() == Some(28) => Self::new(Kind::NoSpace, ""),
+            IntakeError::Quarantine(error) => Self::internal(error),
+        }
+    }
+}
+
+/// The answer to a delivery: 201 with the receipt when rows landed, 422 or 409 with receipt and report when none did. The
+/// same delivery gives the same bytes however often it is sent.
+fn respond(answer: &Answer) -> Result<Response, Refusal> {
+    let mut body = describe(&answer.record, answer.report.as_ref(), answer.language);
+    let mut response = match &answer.record.state {
+        State::Refused { because, .. } => return Err(refused(*because, &body, answer)),
+        State::Landed { .. } => answer::created(&body),
+        _ => {
+            body["state"] = json!("dry_run");
+            answer::json(&body)
+        }
+    };
+    let headers = response.headers_mut();
+    if answer.replayed {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/deliveries/{}", answer.record.delivery.id)) {
+        headers.insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+fn refused(because: RefusedBecause, body: &Value, answer: &Answer) -> Refusal {
+    let kind = match because {
+        RefusedBecause::Rows => Kind::RowsInvalid,
+        RefusedBecause::File => Kind::FileInvalid,
+        RefusedBecause::Conflict => Kind::PeriodConflict,
+        RefusedBecause::Stale => Kind::Stale,
+    };
+    let errors = body.pointer("/report/errors").and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut refusal = Refusal::new(kind, "").errors(errors);
+    for name in ["delivery", "rows", "receipt", "report", "report_text"] {
+        refusal = refusal.member(name, body[name].clone());
+    }
+    if answer.replayed { refusal.header(REPLAYED, "true") } else { refusal }
+}
+
+/// A delivery as the API shows it.
+pub fn describe(record: &Record, report: Option<&Report>, language: Lang) -> Value {
+    let delivery = &record.delivery;
+    let mut body = json!({
+        "delivery": delivery.id,
+        "dataset": delivery.dataset,
+        "contract_version": delivery.contract_version,
+        "source": delivery.source,
+        "origin": delivery.origin,
+        "received_at": delivery.received_at,
+        "mode": delivery.mode,
+        "state": record.state.name(),
+        "report": report.map(|report| report.to_json(language)),
+        "report_text": report.map(|report| report.to_text(language)),
+    });
+    match &record.state {
+        State::Landed { counts, payload, sequence, table_version, periods, receipt } => {
+            body["rows"] = json!(counts);
+            body["payload_sha256"] = json!(payload);
+            body["sequence"] = json!(sequence);
+            body["table_version"] = json!(table_version);
+            body["periods"] = json!(periods);
+            body["receipt"] = json!(receipt);
+        }
+        State::Refused { because, counts, payload, receipt } => {
+            body["because"] = json!(because);
+            body["rows"] = json!(counts);
+            body["payload_sha256"] = json!(payload);
+            body["receipt"] = json!(receipt);
+        }
+        State::Staged(staged) | State::Landing { staged, .. } => body["rows"] = json!(staged.counts),
+        State::Receiving | State::Abandoned => {}
+    }
+    body
+}
+
+/// `GET /v1/deliveries/{delivery}`: to its sender only.
+pub async fn show(context: Context, _request: Request) -> Result<Response, Refusal> {
+    let id = context.params.first().map(|(_, value)| value.clone()).unwrap_or_default();
+    context.account.about(&id);
+    let source = context.caller()?.identity.source();
+    let unknown = || Refusal::new(Kind::NotFound, "");
+    let id = uuid::Uuid::parse_str(&id).map_err(|_| unknown())?.to_string();
+    let record = context.app.store.get(&id).await?.filter(|record| record.delivery.source == source);
+    let record = record.ok_or_else(unknown)?;
+    let report = stored_report(&context.app, &id).await?;
+    Ok(answer::json(&describe(&record, report.as_ref(), context.language.into())))
+}

@@ -1,0 +1,186 @@
+//! One body on its way from the wire to staged files: decompress → digest → validate → stage.
+//!
+//! Runs on a thread of its own, fed with chunks through a short queue, so that a slow sender costs no thread of the runtime
+//! and a fast one is slowed to the speed of validation. Memory is flat whatever the size of the body.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::compute::take_record_batch;
+use arrow_array::{RecordBatch, UInt32Array};
+use simpul_core::delivery::{Mode, Staged};
+use simpul_core::digest::Digest;
+use simpul_lake::{LakeError, Stager};
+use simpul_schemas::{AcceptedBatch, Contract, Fatal, RejectedRow, Report, Validator, canonical_text};
+
+use super::decompress::{Coding, DecodeLimits, Decompress, Sink};
+
+/// Why a body was not taken.
+#[derive(Debug)]
+pub enum IntakeError {
+    /// The compressed stream is broken or ends early.
+    Corrupt(String),
+    /// The decompressed body is larger than allowed, or grows too fast.
+    TooLarge(&'static str),
+    /// The file as a whole cannot be read as the contract says.
+    File(Box<Fatal>),
+    /// The lake cannot take the rows.
+    Lake(LakeError),
+    /// The quarantine file cannot be written.
+    Quarantine(io::Error),
+}
+
+impl From<LakeError> for IntakeError {
+    fn from(error: LakeError) -> Self {
+        Self::Lake(error)
+    }
+}
+
+impl From<io::Error> for IntakeError {
+    fn from(error: io::Error) -> Self {
+        Self::Quarantine(error)
+    }
+}
+
+/// What became of a whole body.
+pub struct Taken {
+    /// The accepted rows and the digest of the sender's file.
+    pub staged: Staged,
+    /// SHA-256 of the bytes on the wire.
+    pub wire: Digest,
+    /// What the validator found.
+    pub report: Report,
+}
+
+/// A body being taken.
+pub struct Intake(Decompress<Rows>);
+
+/// Where the decompressed bytes go.
+struct Rows {
+    contract: Arc<Contract>,
+    validator: Validator,
+    stager: Stager,
+    quarantine: Quarantine,
+}
+
+impl Intake {
+    /// A pipe for one body of `contract`; refused rows go to the file `quarantine`, at most `quarantine_bytes` of them.
+    ///
+    /// # Errors
+    /// When the decompressor cannot be made.
+    pub fn new(
+        contract: Arc<Contract>,
+        validator: Validator,
+        coding: Coding,
+        limits: DecodeLimits,
+        stager: Stager,
+        quarantine: Quarantine,
+    ) -> Result<Self, IntakeError> {
+        Ok(Self(Decompress::new(coding, limits, Rows { contract, validator, stager, quarantine })?))
+    }
+
+    /// Takes the next bytes from the wire.
+    ///
+    /// # Errors
+    /// The first [`IntakeError`]; the body cannot go on after it.
+    pub fn push(&mut self, chunk: &[u8]) -> Result<(), IntakeError> {
+        self.0.push(chunk)
+    }
+
+    /// The body is complete: settles what needs the whole file and makes the accepted rows durable.
+    ///
+    /// # Errors
+    /// [`IntakeError`] when the compressed stream ends early, the file has an error that shows at its end, or the rows
+    /// cannot be made durable.
+    pub fn finish(self) -> Result<Taken, IntakeError> {
+        let ended = self.0.finish()?;
+        let Rows { contract, mut validator, mut stager, mut quarantine } = ended.sink;
+        validator.finish().map_err(|fatal| IntakeError::File(Box::new(fatal)))?;
+        stage(&contract, &mut stager, validator.take_batches())?;
+        quarantine.keep_all(validator.take_rejected())?;
+        quarantine.close()?;
+        let report = validator.into_report();
+        let staged = Staged { counts: report.counts(), payload: ended.payload, files: stager.finish()? };
+        Ok(Taken { staged, wire: ended.wire, report })
+    }
+}
+
+impl Sink for Rows {
+    fn take(&mut self, bytes: &[u8]) -> Result<(), IntakeError> {
+        self.validator.push(bytes).map_err(|fatal| IntakeError::File(Box::new(fatal)))?;
+        stage(&self.contract, &mut self.stager, self.validator.take_batches())?;
+        self.quarantine.keep_all(self.validator.take_rejected())
+    }
+}
+
+fn stage(contract: &Contract, stager: &mut Stager, batches: Vec<AcceptedBatch>) -> Result<(), IntakeError> {
+    for batch in batches {
+        match contract.mode() {
+            Mode::Append => stager.write(None, &batch.rows)?,
+            Mode::Replace => {
+                for (period, rows) in by_period(contract, &batch.rows)? {
+                    stager.write(Some(&period), &rows)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The rows of a batch, apart by the value of the contract's period field.
+fn by_period(contract: &Contract, rows: &RecordBatch) -> Result<Vec<(String, RecordBatch)>, IntakeError> {
+    let column = contract.period_field().and_then(|name| rows.column_by_name(name));
+    let Some(column) = column else { return Ok(vec![(String::new(), rows.clone())]) };
+    let mut parts: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for (index, row) in (0..rows.num_rows()).zip(0_u32..) {
+        parts.entry(canonical_text(column, index).unwrap_or_default()).or_default().push(row);
+    }
+    let taken = parts.into_iter().map(|(period, indices)| {
+        let part = take_record_batch(rows, &UInt32Array::from(indices)).map_err(LakeError::from)?;
+        Ok((period, part))
+    });
+    taken.collect()
+}
+
+/// The refused rows of one delivery as they came, one JSON object a line, until the limit. Readable by the node only.
+pub struct Quarantine {
+    path: PathBuf,
+    file: Option<BufWriter<File>>,
+    left: u64,
+}
+
+impl Quarantine {
+    /// A file at `path` of at most `bytes`, made when the first row comes.
+    pub const fn new(path: PathBuf, bytes: u64) -> Self {
+        Self { path, file: None, left: bytes }
+    }
+
+    fn keep_all(&mut self, rejected: Vec<RejectedRow>) -> Result<(), IntakeError> {
+        for row in rejected {
+            let line = format!("{}\n", serde_json::json!({"row": row.row, "raw": row.raw}));
+            let Some(left) = self.left.checked_sub(line.len() as u64) else { return Ok(()) };
+            self.left = left;
+            self.file()?.write_all(line.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn file(&mut self) -> io::Result<&mut BufWriter<File>> {
+        if self.file.is_none() {
+            let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&self.path)?;
+            self.file = Some(BufWriter::new(file));
+        }
+        self.file.as_mut().ok_or_else(|| io::Error::other("no quarantine file"))
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        match self.file.take() {
+            Some(file) => file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+}
