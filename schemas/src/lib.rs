@@ -1,5 +1,43 @@
-//! placeholder
+//! Contracts: what a dataset's rows must be, and whether the rows of a file are that.
+//!
+//! A contract is a Data Package (version 2) with one Table Schema and the `satudata` properties.
+//! It is compiled once ([`Contract::compile`]) and then checks files of any size while they stream
+//! past ([`Validator`]): good rows come out as typed Arrow batches, bad ones with the row, column,
+//! rule and value named in a [`Report`]. Nothing here reads a clock, a file or a socket.
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice, clippy::panic))]
+
+mod canonical;
 pub mod code_list;
+mod collect;
+mod column;
 pub mod compat;
+mod compile_field;
+mod contract;
+mod descriptor;
+mod detect;
+mod digest;
+mod fatal;
+mod field;
+mod form;
+mod header;
+mod keys;
+mod lexical;
+mod messages;
+mod package;
+mod reader;
+mod reference;
+pub mod render;
+mod report;
 pub mod standard;
+mod validator;
+mod values;
+
+pub use contract::{Contract, MAX_FIELDS, Policy, Sifat};
+pub use descriptor::DescriptorError;
+pub use field::Field;
+pub use package::{Outcome, validate_package};
+pub use reference::{NoReferences, ReferenceTable, References, Wanted};
+pub use report::{Fatal, Finding, Group, Lang, MASK, Notice, Report, Stats, Text, VALUE_CHARS, shown};
+pub use validator::{AcceptedBatch, Format, Limits, Purpose, RejectedRow, Validator};
+pub use values::canonical_text;

@@ -1,0 +1,85 @@
+//! Finding out which delimiter a file uses when the contract does not say.
+
+use crate::contract::Contract;
+use crate::header::names;
+use crate::reader::csv::{CsvLimits, CsvReader, Dialect, Scan};
+
+/// Text that is looked at, in bytes.
+pub(crate) const SAMPLE: usize = 64 << 10;
+
+const CANDIDATES: [&str; 4] = [",", ";", "\t", "|"];
+
+/// What the sample says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detection {
+    /// The sample holds no whole header.
+    Unknown,
+    /// The standard's default.
+    Comma,
+    /// Another one.
+    Other(&'static str),
+}
+
+/// The delimiter under which most labels are names of fields; the comma when in doubt.
+pub(crate) fn delimiter(text: &str, contract: &Contract, dialect: &Dialect, last: bool) -> Detection {
+    let mut cut = text.len().min(SAMPLE);
+    while !text.is_char_boundary(cut) {
+        cut -= 1;
+    }
+    let sample = text.get(..cut).unwrap_or_default();
+    let whole = last && cut == text.len();
+    let mut best: Option<(Score, &'static str)> = None;
+    for candidate in CANDIDATES {
+        let dialect = Dialect { delimiter: candidate.to_owned(), ..dialect.clone() };
+        let Some(labels) = header(sample, contract, dialect, whole) else { continue };
+        let score = Score::of(contract, &labels);
+        if best.is_none_or(|(known, _)| score > known) {
+            best = Some((score, candidate));
+        }
+    }
+    match best {
+        None => Detection::Unknown,
+        Some((_, ",")) => Detection::Comma,
+        Some((_, other)) => Detection::Other(other),
+    }
+}
+
+/// Known names first, then the right number of columns, then more than one column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Score {
+    known: usize,
+    fits: bool,
+    divided: bool,
+}
+
+impl Score {
+    fn of(contract: &Contract, labels: &[String]) -> Self {
+        let known = if contract.layout.header {
+            contract.fields.iter().filter(|field| labels.iter().any(|label| names(field, label))).count()
+        } else {
+            0
+        };
+        Self { known, fits: labels.len() == contract.fields.len(), divided: labels.len() > 1 }
+    }
+}
+
+/// The last header line, or the first record of a file without a header.
+fn header(sample: &str, contract: &Contract, dialect: Dialect, last: bool) -> Option<Vec<String>> {
+    let limits = CsvLimits { cell: SAMPLE, row: SAMPLE, columns: 4096 };
+    let layout = &contract.layout;
+    let mut reader = CsvReader::new(dialect, limits);
+    reader.rows.text.push_str(sample);
+    let wanted = layout.header_rows.last().copied().filter(|_| layout.header).unwrap_or(1);
+    loop {
+        match reader.scan(last).ok()? {
+            Scan::Incomplete => return None,
+            Scan::Comment => {}
+            Scan::Record if reader.last_row() < wanted || layout.comment_rows.contains(&reader.last_row()) => {
+                reader.discard_record();
+            }
+            Scan::Record => {
+                return Some(reader.record_cells().iter().map(|span| reader.rows.get(*span).to_owned()).collect());
+            }
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Keys over the whole file: primary key, unique keys, unique columns, references.
+
+use std::hash::BuildHasher as _;
+
+use arrow_array::ArrayRef;
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::column::{Fault, Place};
+use crate::contract::{Contract, ForeignKey, Target};
+use crate::field::Rule;
+use crate::header::Mapping;
+use crate::reader::rows::Rows;
+use crate::reference::KeySet;
+use crate::values::Column;
+
+/// The keys of a file need more memory than the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeysFull;
+
+#[derive(Clone, Copy)]
+struct Entry {
+    start: u64,
+    len: u32,
+    row: u64,
+}
+
+/// Every key seen, exactly, with the row where it came first.
+pub(crate) struct KeyIndex {
+    table: HashTable<Entry>,
+    arena: Vec<u8>,
+    hasher: DefaultHashBuilder,
+}
+
+impl KeyIndex {
+    pub(crate) fn new() -> Self {
+        Self { table: HashTable::new(), arena: Vec::new(), hasher: DefaultHashBuilder::default() }
+    }
+
+    /// Adds a key; if it was there, the row where it came first.
+    pub(crate) fn insert(&mut self, key: &[u8], row: u64) -> Option<u64> {
+        let Self { table, arena, hasher } = self;
+        let slice = |entry: &Entry| {
+            let start = entry.start as usize;
+            arena.get(start..start + entry.len as usize).unwrap_or_default()
+        };
+        let hash = hasher.hash_one(key);
+        if let Some(entry) = table.find(hash, |entry| slice(entry) == key) {
+            return Some(entry.row);
+        }
+        let entry = Entry { start: arena.len() as u64, len: key.len() as u32, row };
+        table.insert_unique(hash, entry, |entry| hasher.hash_one(slice(entry)));
+        arena.extend_from_slice(key);
+        None
+    }
+
+    /// Bytes held.
+    pub(crate) fn size(&self) -> usize {
+        self.arena.len() + self.table.capacity() * (size_of::<Entry>() + 1)
+    }
+}
+
+/// A key that has to differ in every row.
+struct Unique {
+    rule: Rule,
+    place: Place,
+    columns: Vec<usize>,
+    index: KeyIndex,
+}
+
+/// References of the table to itself that no earlier row answers.
+struct Pending {
+    key: Vec<u8>,
+    row: u64,
+}
+
+/// The state of one foreign key.
+struct Reference {
+    own: KeySet,
+    pending: Vec<Pending>,
+    pending_bytes: usize,
+    last: Vec<u8>,
+    last_found: bool,
+    parts: usize,
+}
+
+/// The parts of a text key, as a person reads them.
+fn shown_key(key: &[u8], parts: usize) -> String {
+    if parts == 1 {
+        return String::from_utf8_lossy(key).into_owned();
+    }
+    let mut texts = Vec::with_capacity(parts);
+    let mut rest = key;
+    while let Some((len, tail)) = rest.split_first_chunk::<4>() {
+        let (text, after) = tail.split_at((u32::from_le_bytes(*len) as usize).min(tail.len()));
+        texts.push(String::from_utf8_lossy(text).into_owned());
+        rest = after;
+    }
+    texts.join(", ")
+}
+
+/// A reference that no row answers, found at the end.
+pub(crate) struct LateFault {
+    pub(crate) row: u64,
+    pub(crate) key: usize,
+    pub(crate) value: String,
+}
+
+/// All keys of a file.
+pub(crate) struct Keys {
+    unique: Vec<Unique>,
+    references: Vec<Reference>,
+    limit: usize,
+    buffer: Vec<u8>,
+}
+
+/// Where a repeated key came first: (row in batch, rule, place) → record number.
+pub(crate) type FirstRows = Vec<(Fault, u64)>;
+
+impl Keys {
+    pub(crate) fn new(contract: &Contract, limit: usize) -> Self {
+        let mut unique = Vec::new();
+        let mut add = |rule, place, columns: Vec<usize>| {
+            unique.push(Unique { rule, place, columns, index: KeyIndex::new() });
+        };
+        if !contract.primary_key.is_empty() {
+            add(Rule::PrimaryKey, Place::Row, contract.primary_key.clone());
+        }
+        for (number, key) in contract.unique_keys.iter().enumerate() {
+            add(Rule::UniqueKey(number as u16), Place::Row, key.clone());
+        }
+        for (column, field) in contract.fields.iter().enumerate() {
+            if field.unique {
+                add(Rule::Unique, Place::Field(column as u32), vec![column]);
+            }
+        }
+        let references = contract.foreign_keys.iter().map(|key| Reference {
+            parts: key.columns.len(),
+            own: KeySet::default(),
+            pending: Vec::new(),
+            pending_bytes: 0,
+            last: Vec::new(),
+            last_found: false,
+        });
+        Self { unique, references: references.collect(), limit, buffer: Vec::new() }
+    }
+
+    /// Checks a batch. `faults` are sorted; new ones are added at the end.
+    pub(crate) fn check(
+        &mut self,
+        contract: &Contract,
+        mapping: &Mapping,
+        rows: &Rows,
+        arrays: &[ArrayRef],
+        faults: &mut Vec<Fault>,
+        first_rows: &mut FirstRows,
+    ) -> Result<(), KeysFull> {
+        let known = faults.len();
+        let read = |column: &usize| mapping.sources.get(*column).is_some_and(Option::is_some);
+        // A key with a column that the file lacks has no values; the header says what is missing.
+        for unique in self.unique.iter_mut().filter(|unique| unique.columns.iter().all(read)) {
+            check_unique(unique, rows, arrays, faults, known, first_rows, &mut self.buffer);
+        }
+        for (number, key) in contract.foreign_keys.iter().enumerate() {
+            if let Some(state) = self.references.get_mut(number) {
+                let rule = Rule::ForeignKey(number as u16);
+                check_reference(key, state, rule, rows, arrays, faults, &mut self.buffer);
+            }
+        }
+        let held: usize = self.unique.iter().map(|unique| unique.index.size()).sum();
+        let pending: usize =
+            self.references.iter().map(|reference| reference.pending_bytes + reference.own.size()).sum();
+        if held + pending > self.limit { Err(KeysFull) } else { Ok(()) }
+    }
+
+    /// References of the table to itself, once every row is known.
+    pub(crate) fn finish(&mut self) -> Vec<LateFault> {
+        let mut late = Vec::new();
+        for (key, reference) in self.references.iter_mut().enumerate() {
+            for pending in reference.pending.drain(..) {
+                if !reference.own.contains(&pending.key) {
+                    let value = shown_key(&pending.key, reference.parts);
+                    late.push(LateFault { row: pending.row, key, value });
+                }
+            }
+        }
+        late
+    }
+}
+
+fn has(faults: &[Fault], row: usize, column: usize, rule: Rule) -> bool {
+    let wanted = Fault { row: row as u32, place: Place::Field(column as u32), rule };
+    faults.binary_search(&wanted).is_ok()
+}
+
+fn check_unique(
+    unique: &mut Unique,
+    rows: &Rows,
+    arrays: &[ArrayRef],
+    faults: &mut Vec<Fault>,
+    known: usize,
+    first_rows: &mut FirstRows,
+    buffer: &mut Vec<u8>,
+) {
+    let columns: Vec<Column<'_>> =
+        unique.columns.iter().filter_map(|column| arrays.get(*column)).map(Column::new).collect();
+    let single = columns.len() == 1;
+    for (row, info) in rows.rows.iter().enumerate() {
+        if info.blank {
+            continue;
+        }
+        let mut nulls = 0;
+        buffer.clear();
+        for column in &columns {
+            if column.is_null(row) {
+                nulls += 1;
+            } else {
+                column.write_key(row, single, buffer);
+            }
+        }
+        if nulls > 0 {
+            if unique.rule == Rule::PrimaryKey
+                && null_in_key(unique, row, nulls, faults.get(..known).unwrap_or_default(), &columns)
+            {
+                faults.push(Fault { row: row as u32, place: Place::Row, rule: Rule::PrimaryKeyNull });
+            }
+            continue;
+        }
+        if let Some(first) = unique.index.insert(buffer, info.number) {
+            let fault = Fault { row: row as u32, place: unique.place, rule: unique.rule };
+            faults.push(fault);
+            first_rows.push((fault, first));
+        }
+    }
+}
+
+/// Whether nulls in a primary key are to be reported: not those of a cell that could not be read,
+/// and not those that `required` already reports, unless the whole key is null.
+fn null_in_key(unique: &Unique, row: usize, nulls: usize, faults: &[Fault], columns: &[Column<'_>]) -> bool {
+    let mut empty = unique.columns.iter().zip(columns).filter(|(_, column)| column.is_null(row));
+    if nulls == unique.columns.len() {
+        return empty.all(|(column, _)| !has(faults, row, *column, Rule::Type));
+    }
+    empty.any(|(column, _)| !has(faults, row, *column, Rule::Type) && !has(faults, row, *column, Rule::Required))
+}
+
+/// Writes the key of a row as text parts; `false` if a part is null.
+fn text_key(columns: &[Column<'_>], row: usize, out: &mut Vec<u8>) -> bool {
+    out.clear();
+    let single = columns.len() == 1;
+    for column in columns {
+        let Some(text) = column.text(row) else { return false };
+        if !single {
+            out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        }
+        out.extend_from_slice(text.as_bytes());
+    }
+    true
+}
+
+fn check_reference(
+    key: &ForeignKey,
+    state: &mut Reference,
+    rule: Rule,
+    rows: &Rows,
+    arrays: &[ArrayRef],
+    faults: &mut Vec<Fault>,
+    buffer: &mut Vec<u8>,
+) {
+    let columns: Vec<Column<'_>> =
+        key.columns.iter().filter_map(|column| arrays.get(*column)).map(Column::new).collect();
+    if let Target::Itself(target) = &key.target {
+        let targets: Vec<Column<'_>> =
+            target.iter().filter_map(|column| arrays.get(*column)).map(Column::new).collect();
+        for (row, info) in rows.rows.iter().enumerate() {
+            if !info.blank && text_key(&targets, row, buffer) {
+                state.own.insert(buffer);
+            }
+        }
+    }
+    for (row, info) in rows.rows.iter().enumerate() {
+        // A reference with a null part passes, as in SQL.
+        if info.blank || !text_key(&columns, row, buffer) {
+            continue;
+        }
+        match &key.target {
+            Target::List { keys, .. } => {
+                if !state.last_found || state.last != *buffer {
+                    state.last_found = keys.contains(buffer);
+                    std::mem::swap(&mut state.last, buffer);
+                }
+                if !state.last_found {
+                    faults.push(Fault { row: row as u32, place: Place::Row, rule });
+                }
+            }
+            Target::Itself(_) => {
+                if !state.own.contains(buffer) {
+                    state.pending_bytes += buffer.len() + size_of::<Pending>();
+                    state.pending.push(Pending { key: buffer.clone(), row: info.number });
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn the_index_knows_exactly_what_it_saw_and_where_first(keys in proptest::collection::vec("[ab]{0,3}", 0..60)) {
+            let mut index = KeyIndex::new();
+            for (row, key) in keys.iter().enumerate() {
+                let first = keys.iter().take(row).position(|earlier| earlier == key).map(|first| first as u64);
+                proptest::prop_assert_eq!(index.insert(key.as_bytes(), row as u64), first);
+            }
+        }
+    }
+}

@@ -1,0 +1,541 @@
+//! The CSV reader: text in pieces of any size, records out, each with its number in the file.
+//!
+//! It is a state machine over one growing buffer. Cells are spans of that buffer; only a cell with
+//! an escaped quote is copied. A record's number counts every record of the file from 1, the
+//! header, comments and blank lines included, so that a person can go to that row.
+
+use super::rows::{RowInfo, Rows, Span};
+
+/// How the cells are written. Built from a Table Dialect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Dialect {
+    /// Between cells; never empty.
+    pub(crate) delimiter: String,
+    /// Ends a row instead of CR, LF and CRLF, when the dialect names something else.
+    pub(crate) terminator: Option<String>,
+    /// Opens and closes a cell that holds delimiters or line ends.
+    pub(crate) quote: Option<u8>,
+    /// Two quotes inside a quoted cell mean one.
+    pub(crate) double_quote: bool,
+    /// The next character is data.
+    pub(crate) escape: Option<u8>,
+    /// Spaces after a delimiter are no data.
+    pub(crate) skip_initial_space: bool,
+    /// A record that begins with this is no data.
+    pub(crate) comment: Option<String>,
+}
+
+impl Default for Dialect {
+    fn default() -> Self {
+        Self {
+            delimiter: ",".to_owned(),
+            terminator: None,
+            quote: Some(b'"'),
+            double_quote: true,
+            escape: None,
+            skip_initial_space: false,
+            comment: None,
+        }
+    }
+}
+
+/// Limits that the reader keeps, all in bytes or columns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CsvLimits {
+    pub(crate) cell: usize,
+    pub(crate) row: usize,
+    pub(crate) columns: usize,
+}
+
+/// Why no further record can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CsvStop {
+    /// A quote was opened in this record and never closed; the column counts from 1.
+    Unterminated { row: u64, column: usize },
+    /// A cell passes the limit; `quoted` when a quote is still open.
+    CellTooLong { row: u64, column: usize, quoted: bool },
+    /// A record passes the limit.
+    RowTooLong { row: u64 },
+    /// A record has more cells than the limit.
+    TooManyColumns { row: u64 },
+}
+
+/// One record found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scan {
+    /// More text is needed.
+    Incomplete,
+    /// A record ended; its cells are the last ones in `rows.cells`.
+    Record,
+    /// A comment ended; it has a number and no cells.
+    Comment,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    RecordStart,
+    Comment,
+    CellStart,
+    Unquoted,
+    Quoted,
+    AfterQuote,
+}
+
+/// The reader. Text is appended to `rows.text` by its owner.
+pub(crate) struct CsvReader {
+    dialect: Dialect,
+    limits: CsvLimits,
+    plain: bool,
+    delimiter: u8,
+    mode: Mode,
+    /// Start of the record, of the cell (or of its uncopied rest), and the place of scanning.
+    record: usize,
+    cell: usize,
+    pos: usize,
+    /// First span of the record, and where its scratch begins.
+    first: usize,
+    scratch_record: usize,
+    /// Where the cell's scratch begins, when it is copied.
+    copying: Option<usize>,
+    /// End of the text between the quotes.
+    quote_end: usize,
+    /// The last record ended with CR: an LF that follows belongs to it.
+    after_cr: bool,
+    number: u64,
+    /// End of the current record without its line end.
+    raw_end: usize,
+    pub(crate) rows: Rows,
+}
+
+impl CsvReader {
+    pub(crate) fn new(dialect: Dialect, limits: CsvLimits) -> Self {
+        let mut reader = Self {
+            dialect: Dialect::default(),
+            limits,
+            plain: true,
+            delimiter: b',',
+            mode: Mode::RecordStart,
+            record: 0,
+            cell: 0,
+            pos: 0,
+            first: 0,
+            scratch_record: 0,
+            copying: None,
+            quote_end: 0,
+            after_cr: false,
+            number: 0,
+            raw_end: 0,
+            rows: Rows::default(),
+        };
+        reader.set_dialect(dialect);
+        reader
+    }
+
+    /// Reads on under another dialect. Only between records.
+    pub(crate) fn set_dialect(&mut self, dialect: Dialect) {
+        self.plain = dialect.delimiter.len() == 1 && dialect.terminator.is_none() && dialect.escape.is_none();
+        self.delimiter = dialect.delimiter.as_bytes().first().copied().unwrap_or(b',');
+        self.dialect = dialect;
+    }
+
+    pub(crate) fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
+    /// The number of the record being read, or of the last one.
+    pub(crate) fn current_row(&self) -> u64 {
+        if self.mode == Mode::RecordStart { self.number } else { self.number + 1 }
+    }
+
+    /// The number of the last finished record.
+    pub(crate) const fn last_row(&self) -> u64 {
+        self.number
+    }
+
+    /// Text not yet read.
+    pub(crate) fn pending(&self) -> &str {
+        self.rows.text.get(self.record..).unwrap_or_default()
+    }
+
+    /// The spans of the record that just ended.
+    pub(crate) fn record_cells(&self) -> &[Span] {
+        self.rows.cells.get(self.first..).unwrap_or_default()
+    }
+
+    /// The record that just ended, without its line end.
+    pub(crate) fn record_text(&self) -> &str {
+        self.rows.text.get(self.record..self.raw_end).unwrap_or_default()
+    }
+
+    /// Drops the record that just ended: it was a header or is skipped.
+    pub(crate) fn discard_record(&mut self) {
+        self.rows.cells.truncate(self.first);
+        self.begin_record();
+    }
+
+    /// Keeps the record that just ended as a data row of exactly `rows.width` cells.
+    pub(crate) fn keep_record(&mut self) {
+        let width = self.rows.width;
+        let present = self.rows.cells.len() - self.first;
+        let row = self.rows.rows.len() as u32;
+        let blank = self.record_cells().iter().all(|span| span.len() == 0);
+        if present > width {
+            for column in width..present {
+                let span = self.rows.cells.get(self.first + column).copied().unwrap_or(Span::MISSING);
+                self.rows.extras.push((row, column as u32, span));
+            }
+        }
+        self.rows.cells.resize(self.first + width, Span::MISSING);
+        self.rows.any_blank |= blank;
+        self.rows.rows.push(RowInfo {
+            number: self.number,
+            raw: (self.record as u32, self.raw_end as u32),
+            present: present as u32,
+            blank,
+        });
+        self.begin_record();
+    }
+
+    fn begin_record(&mut self) {
+        self.first = self.rows.cells.len();
+        self.scratch_record = self.rows.scratch.len();
+        self.record = self.pos;
+    }
+
+    /// Forgets the rows that were taken and the text before the current record.
+    pub(crate) fn recycle(&mut self) {
+        let (text, scratch) = (self.record, self.scratch_record);
+        self.rows.text.drain(..text);
+        self.rows.scratch.drain(..scratch);
+        self.rows.cells.drain(..self.first);
+        for span in &mut self.rows.cells {
+            *span = span.shifted(text, scratch);
+        }
+        self.cell = self.cell.saturating_sub(text);
+        self.quote_end = self.quote_end.saturating_sub(text);
+        self.copying = self.copying.map(|start| start - scratch);
+        self.pos -= text;
+        self.record = 0;
+        self.scratch_record = 0;
+        self.first = 0;
+        self.rows.clear_rows();
+    }
+
+    /// Reads on until a record ends or the text does.
+    pub(crate) fn scan(&mut self, last: bool) -> Result<Scan, CsvStop> {
+        loop {
+            let step = match self.mode {
+                Mode::RecordStart => self.record_start(last),
+                Mode::Comment => self.comment(last),
+                Mode::CellStart => self.cell_start(last)?,
+                Mode::Unquoted if self.plain => self.unquoted_plain(last)?,
+                Mode::Unquoted => self.unquoted(last)?,
+                Mode::Quoted => self.quoted(last)?,
+                Mode::AfterQuote => self.after_quote(last)?,
+            };
+            if let Some(scan) = step {
+                return Ok(scan);
+            }
+        }
+    }
+
+    fn record_start(&mut self, last: bool) -> Option<Scan> {
+        let bytes = self.rows.text.as_bytes();
+        if self.after_cr && bytes.get(self.pos) == Some(&b'\n') {
+            self.pos += 1;
+        }
+        if self.pos >= bytes.len() {
+            self.record = self.pos;
+            return Some(Scan::Incomplete);
+        }
+        self.after_cr = false;
+        self.begin_record();
+        if let Some(comment) = &self.dialect.comment {
+            let rest = self.rows.text.get(self.pos..).unwrap_or_default();
+            if rest.starts_with(comment.as_str()) {
+                self.mode = Mode::Comment;
+                return None;
+            }
+            if !last && comment.starts_with(rest) {
+                return Some(Scan::Incomplete);
+            }
+        }
+        self.mode = Mode::CellStart;
+        None
+    }
+
+    fn comment(&mut self, last: bool) -> Option<Scan> {
+        let rest = self.rows.text.as_bytes().get(self.pos..).unwrap_or_default();
+        let (at, width) = match &self.dialect.terminator {
+            Some(end) => (memchr::memmem::find(rest, end.as_bytes()), end.len()),
+            None => (memchr::memchr2(b'\n', b'\r', rest), 1),
+        };
+        match at {
+            Some(at) => {
+                self.after_cr = self.dialect.terminator.is_none() && rest.get(at) == Some(&b'\r');
+                self.pos += at + width;
+            }
+            None if last => self.pos = self.rows.text.len(),
+            None => {
+                // A comment may be of any length: its text is not kept.
+                let keep = self.dialect.terminator.as_ref().map_or(0, |end| end.len());
+                self.pos = self.floor(self.rows.text.len().saturating_sub(keep)).max(self.pos);
+                return Some(Scan::Incomplete);
+            }
+        }
+        self.mode = Mode::RecordStart;
+        self.number += 1;
+        self.begin_record();
+        Some(Scan::Comment)
+    }
+
+    fn floor(&self, mut at: usize) -> usize {
+        while !self.rows.text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    }
+
+    fn cell_start(&mut self, last: bool) -> Result<Option<Scan>, CsvStop> {
+        let bytes = self.rows.text.as_bytes();
+        if self.dialect.skip_initial_space {
+            while bytes.get(self.pos) == Some(&b' ') {
+                self.pos += 1;
+            }
+        }
+        self.cell = self.pos;
+        self.copying = None;
+        match bytes.get(self.pos) {
+            None if last => self.finish(self.pos, self.pos, false).map(Some),
+            None => self.incomplete().map(Some),
+            Some(byte) if Some(*byte) == self.dialect.quote => {
+                self.pos += 1;
+                self.cell = self.pos;
+                self.mode = Mode::Quoted;
+                Ok(None)
+            }
+            Some(_) => {
+                self.mode = Mode::Unquoted;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The common case: one-byte delimiter, any line end, no escape character. Stays here for as
+    /// many cells as begin without a quote.
+    fn unquoted_plain(&mut self, last: bool) -> Result<Option<Scan>, CsvStop> {
+        let spaces = self.dialect.skip_initial_space;
+        loop {
+            let bytes = self.rows.text.as_bytes();
+            let rest = bytes.get(self.pos..).unwrap_or_default();
+            let Some(at) = memchr::memchr3(self.delimiter, b'\n', b'\r', rest) else {
+                self.pos = bytes.len();
+                return if last {
+                    self.finish(self.pos, self.pos, false).map(Some)
+                } else {
+                    self.incomplete().map(Some)
+                };
+            };
+            let end = self.pos + at;
+            let byte = rest.get(at).copied().unwrap_or(b'\n');
+            if byte != self.delimiter {
+                return self.finish(end, end + 1, byte == b'\r').map(Some);
+            }
+            let next = bytes.get(end + 1).copied();
+            self.pos = end + 1;
+            if spaces || next.is_none() || next == self.dialect.quote {
+                self.push_cell(end)?;
+                self.mode = Mode::CellStart;
+                return Ok(None);
+            }
+            self.push_cell(end)?;
+            self.cell = self.pos;
+        }
+    }
+
+    fn unquoted(&mut self, last: bool) -> Result<Option<Scan>, CsvStop> {
+        let bytes = self.rows.text.as_bytes();
+        let mut at = self.pos;
+        while let Some(byte) = bytes.get(at).copied() {
+            let rest = bytes.get(at..).unwrap_or_default();
+            if Some(byte) == self.dialect.escape {
+                self.pos = at;
+                return self.escaped(last);
+            }
+            if byte == self.delimiter {
+                if rest.starts_with(self.dialect.delimiter.as_bytes()) {
+                    self.pos = at + self.dialect.delimiter.len();
+                    self.push_cell(at)?;
+                    self.mode = Mode::CellStart;
+                    return Ok(None);
+                }
+                if !last && self.dialect.delimiter.as_bytes().starts_with(rest) {
+                    break;
+                }
+            }
+            match &self.dialect.terminator {
+                None if byte == b'\n' || byte == b'\r' => return self.finish(at, at + 1, byte == b'\r').map(Some),
+                Some(end) if rest.starts_with(end.as_bytes()) => {
+                    let width = end.len();
+                    return self.finish(at, at + width, false).map(Some);
+                }
+                Some(end) if !last && end.as_bytes().starts_with(rest) => break,
+                _ => at += 1,
+            }
+        }
+        self.pos = at;
+        if last { self.finish(at, at, false).map(Some) } else { self.incomplete().map(Some) }
+    }
+
+    /// At an escape character: what came before is copied, the next character is data.
+    fn escaped(&mut self, last: bool) -> Result<Option<Scan>, CsvStop> {
+        let Some(next) = self.rows.text.get(self.pos + 1..).and_then(|rest| rest.chars().next()) else {
+            if last {
+                // A lone escape at the very end stands for itself.
+                self.pos += 1;
+                return Ok(None);
+            }
+            return self.incomplete().map(Some);
+        };
+        self.copy_up_to(self.pos);
+        self.cell = self.pos + 1;
+        self.pos += 1 + next.len_utf8();
+        Ok(None)
+    }
+
+    fn copy_up_to(&mut self, end: usize) {
+        let scratch = &mut self.rows.scratch;
+        self.copying.get_or_insert(scratch.len());
+        scratch.push_str(self.rows.text.get(self.cell..end).unwrap_or_default());
+    }
+
+    fn quoted(&mut self, last: bool) -> Result<Option<Scan>, CsvStop> {
+        let quote = self.dialect.quote.unwrap_or(b'"');
+        let bytes = self.rows.text.as_bytes();
+        let rest = bytes.get(self.pos..).unwrap_or_default();
+        let found = match self.dialect.escape {
+            Some(escape) => memchr::memchr2(quote, escape, rest),
+            None => memchr::memchr(quote, rest),
+        };
+        let Some(at) = found.map(|at| self.pos + at) else {
+            if last {
+                return Err(CsvStop::Unterminated { row: self.number + 1, column: self.column() });
+            }
+            self.pos = bytes.len();
+            return self.incomplete().map(Some);
+        };
+        if bytes.get(at) != Some(&quote) {
+            self.pos = at;
+            if last && bytes.len() == at + 1 {
+                return Err(CsvStop::Unterminated { row: self.number + 1, column: self.column() });
+            }
+            return self.escaped(last);
+        }
+        match bytes.get(at + 1) {
+            None if !last => {
+                self.pos = at;
+                self.incomplete().map(Some)
+            }
+            Some(next) if *next == quote && self.dialect.double_quote => {
+                self.copy_up_to(at + 1);
+                self.cell = at + 2;
+                self.pos = at + 2;
+                Ok(None)
+            }
+            _ => {
+                self.quote_end = at;
+                self.pos = at + 1;
+                self.mode = Mode::AfterQuote;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Behind the closing quote: usually the cell ends; characters that follow belong to it.
+    fn after_quote(&mut self, last: bool) -> Result<Option<Scan>, CsvStop> {
+        let end = self.quote_end;
+        let rest = self.rows.text.as_bytes().get(self.pos..).unwrap_or_default();
+        let delimiter = self.dialect.delimiter.as_bytes();
+        if rest.is_empty() {
+            return if last { self.finish(end, self.pos, false).map(Some) } else { self.incomplete().map(Some) };
+        }
+        if rest.starts_with(delimiter) {
+            self.pos += delimiter.len();
+            self.push_cell(end)?;
+            self.mode = Mode::CellStart;
+            return Ok(None);
+        }
+        let terminator = self.dialect.terminator.as_deref().map(str::as_bytes);
+        let waiting = delimiter.starts_with(rest) || terminator.is_some_and(|end| end.starts_with(rest));
+        if !last && waiting && terminator.is_none_or(|end| !rest.starts_with(end)) {
+            return self.incomplete().map(Some);
+        }
+        match (terminator, rest.first()) {
+            (None, Some(byte @ (b'\n' | b'\r'))) => {
+                let cr = *byte == b'\r';
+                return self.finish(end, self.pos + 1, cr).map(Some);
+            }
+            (Some(mark), _) if rest.starts_with(mark) => {
+                let after = self.pos + mark.len();
+                return self.finish(end, after, false).map(Some);
+            }
+            _ => {}
+        }
+        self.copy_up_to(end);
+        self.cell = self.pos;
+        self.mode = Mode::Unquoted;
+        Ok(None)
+    }
+
+    /// The column of the current cell, from 1.
+    fn column(&self) -> usize {
+        self.rows.cells.len() - self.first + 1
+    }
+
+    #[inline]
+    fn push_cell(&mut self, end: usize) -> Result<(), CsvStop> {
+        let span = match self.copying.take() {
+            None => Span::text(self.cell, end),
+            Some(start) => {
+                self.rows.scratch.push_str(self.rows.text.get(self.cell..end).unwrap_or_default());
+                Span::scratch(start, self.rows.scratch.len())
+            }
+        };
+        if span.len() > self.limits.cell {
+            return Err(CsvStop::CellTooLong { row: self.number + 1, column: self.column(), quoted: false });
+        }
+        self.rows.cells.push(span);
+        if self.rows.cells.len() - self.first > self.limits.columns {
+            return Err(CsvStop::TooManyColumns { row: self.number + 1 });
+        }
+        Ok(())
+    }
+
+    /// The record ends: the cell at `end`, the next record begins at `next`.
+    fn finish(&mut self, end: usize, next: usize, cr: bool) -> Result<Scan, CsvStop> {
+        self.raw_end = if self.mode == Mode::AfterQuote { self.quote_end + 1 } else { end };
+        self.push_cell(end)?;
+        if self.raw_end - self.record > self.limits.row {
+            return Err(CsvStop::RowTooLong { row: self.number + 1 });
+        }
+        self.pos = next;
+        self.after_cr = cr;
+        self.mode = Mode::RecordStart;
+        self.number += 1;
+        Ok(Scan::Record)
+    }
+
+    /// The text ended inside a record: its size is checked while it grows.
+    fn incomplete(&self) -> Result<Scan, CsvStop> {
+        let size = self.rows.text.len();
+        let copied = self.copying.map_or(0, |start| self.rows.scratch.len() - start);
+        if size - self.cell.min(size) + copied > self.limits.cell {
+            let quoted = matches!(self.mode, Mode::Quoted);
+            return Err(CsvStop::CellTooLong { row: self.number + 1, column: self.column(), quoted });
+        }
+        if size - self.record > self.limits.row {
+            return Err(CsvStop::RowTooLong { row: self.number + 1 });
+        }
+        Ok(Scan::Incomplete)
+    }
+}

@@ -1,0 +1,426 @@
+//! The JSON readers: one object a line (NDJSON), or one document that holds an array of rows.
+//!
+//! Objects are taken apart without being built: a cell is the raw text of its value, and only
+//! strings with escapes are copied.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use hashbrown::HashMap;
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::rows::{KeyFault, RowInfo, Rows, Span, Tag};
+use crate::canonical::{MAX_DEPTH, depth};
+
+/// Keys of one object that are remembered as unknown.
+const MAX_UNKNOWN: usize = 16;
+
+/// Why no further row can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum JsonStop {
+    /// A value passes the limit of a cell.
+    CellTooLong { row: u64 },
+    /// A line passes the limit of a row, or a document that of a document.
+    RowTooLong { row: u64 },
+    /// An object has more members than the limit of columns.
+    TooManyMembers { row: u64 },
+    /// The document is not JSON, or holds no array of rows.
+    Document { why: String, line: Option<u64>, column: Option<u64> },
+}
+
+/// What the names of an object mean.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names {
+    /// Field names and their earlier names.
+    pub(crate) places: HashMap<String, usize>,
+    /// Names in the order of the contract, tried first.
+    pub(crate) order: Vec<String>,
+    /// Names that no field has are a fault.
+    pub(crate) refuse_unknown: bool,
+    /// A field that is not in the object is a fault.
+    pub(crate) need_all: bool,
+}
+
+/// Limits in bytes and members.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct JsonLimits {
+    pub(crate) cell: usize,
+    pub(crate) row: usize,
+    pub(crate) document: usize,
+    pub(crate) columns: usize,
+}
+
+/// What a step found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// More text is needed, or there is none.
+    Done,
+    /// A row was added.
+    Row,
+    /// A row of an array of arrays was added; its cells are in `rows.cells` by position.
+    Header,
+}
+
+/// Rows of a document, found once it is whole.
+struct Document {
+    elements: Vec<(usize, usize)>,
+    next: usize,
+}
+
+/// The reader. Text is appended to `rows.text` by its owner.
+pub(crate) struct JsonReader {
+    names: Names,
+    limits: JsonLimits,
+    property: Option<String>,
+    lines: bool,
+    document: Option<Document>,
+    pos: usize,
+    searched: usize,
+    number: u64,
+    /// Cells of the row being read, one per field.
+    slots: Vec<Option<Span>>,
+    pub(crate) rows: Rows,
+}
+
+impl JsonReader {
+    pub(crate) fn new(names: Names, limits: JsonLimits, lines: bool, property: Option<String>) -> Self {
+        let width = names.order.len();
+        let rows = Rows { width, ..Rows::default() };
+        Self {
+            names,
+            limits,
+            property,
+            lines,
+            document: None,
+            pos: 0,
+            searched: 0,
+            number: 0,
+            slots: vec![None; width],
+            rows,
+        }
+    }
+
+    /// The line, or row of the document, being read.
+    pub(crate) const fn current_row(&self) -> u64 {
+        self.number + 1
+    }
+
+    /// Rows are read by position from here on: the width is that of the header.
+    pub(crate) fn set_width(&mut self, width: usize) {
+        self.rows.width = width;
+        self.rows.cells.clear();
+        self.rows.clear_rows();
+    }
+
+    /// Forgets the rows that were taken.
+    pub(crate) fn recycle(&mut self) {
+        self.rows.cells.clear();
+        self.rows.scratch.clear();
+        self.rows.clear_rows();
+        if self.document.is_none() {
+            self.rows.text.drain(..self.pos);
+            self.searched -= self.pos;
+            self.pos = 0;
+        }
+    }
+
+    /// Reads one row.
+    pub(crate) fn step(&mut self, last: bool) -> Result<Step, JsonStop> {
+        if self.lines { self.line(last) } else { self.element(last) }
+    }
+
+    fn line(&mut self, last: bool) -> Result<Step, JsonStop> {
+        loop {
+            let size = self.rows.text.len();
+            let fresh = self.rows.text.as_bytes().get(self.searched..).unwrap_or_default();
+            let (end, next) = match memchr::memchr(b'\n', fresh) {
+                Some(at) => (self.searched + at, self.searched + at + 1),
+                None if last && self.pos < size => (size, size),
+                None => {
+                    self.searched = size;
+                    if size - self.pos > self.limits.row {
+                        return Err(JsonStop::RowTooLong { row: self.number + 1 });
+                    }
+                    return Ok(Step::Done);
+                }
+            };
+            let (start, mut end) = (self.pos, end);
+            if end - start > self.limits.row {
+                return Err(JsonStop::RowTooLong { row: self.number + 1 });
+            }
+            self.pos = next;
+            self.searched = next;
+            self.number += 1;
+            if self.rows.text.as_bytes().get(start..end).is_some_and(|line| line.last() == Some(&b'\r')) {
+                end -= 1;
+            }
+            let line = self.rows.text.get(start..end).unwrap_or_default();
+            if !line.trim_ascii().is_empty() {
+                self.object(start, end)?;
+                return Ok(Step::Row);
+            }
+        }
+    }
+
+    /// Adds the object at that place of the text as a row.
+    fn object(&mut self, start: usize, end: usize) -> Result<(), JsonStop> {
+        let row = self.rows.rows.len() as u32;
+        self.slots.fill(None);
+        let Rows { text, scratch, key_faults, .. } = &mut self.rows;
+        let source = text.get(start..end).unwrap_or_default();
+        let mut filler = Filler {
+            names: &self.names,
+            limits: self.limits,
+            slots: &mut self.slots,
+            scratch,
+            faults: Vec::new(),
+            base: start,
+            source,
+            expected: 0,
+            members: 0,
+            stop: None,
+        };
+        let mut reader = serde_json::Deserializer::from_str(source);
+        let mut parsed = reader.deserialize_map(&mut filler).and_then(|()| reader.end());
+        let Filler { faults, stop, .. } = filler;
+        match stop {
+            Some(Stop::Cell) => return Err(JsonStop::CellTooLong { row: self.number }),
+            Some(Stop::Members) => return Err(JsonStop::TooManyMembers { row: self.number }),
+            Some(Stop::Value(why)) => parsed = Err(serde::de::Error::custom(why)),
+            None => {}
+        }
+        let blank = if let Err(why) = parsed {
+            key_faults.push((row, KeyFault::NotAnObject(crate::report::shown(&why.to_string()))));
+            self.slots.fill(Some(Span::NULL));
+            true
+        } else {
+            key_faults.extend(faults.into_iter().map(|fault| (row, fault)));
+            false
+        };
+        for (index, slot) in self.slots.iter().enumerate() {
+            if slot.is_none() && self.names.need_all {
+                self.rows.key_faults.push((row, KeyFault::Absent(index as u32)));
+            }
+            self.rows.cells.push(slot.unwrap_or(Span::MISSING));
+        }
+        self.add_row(start, end, self.slots.len() as u32, blank);
+        Ok(())
+    }
+
+    fn add_row(&mut self, start: usize, end: usize, present: u32, blank: bool) {
+        self.rows.any_blank |= blank;
+        self.rows.rows.push(RowInfo { number: self.number, raw: (start as u32, end as u32), present, blank });
+    }
+
+    fn element(&mut self, last: bool) -> Result<Step, JsonStop> {
+        if !last {
+            if self.rows.text.len() > self.limits.document {
+                return Err(JsonStop::RowTooLong { row: 1 });
+            }
+            return Ok(Step::Done);
+        }
+        if self.document.is_none() {
+            let elements = self.find_elements()?;
+            self.document = Some(Document { elements, next: 0 });
+        }
+        let Some(document) = &mut self.document else { return Ok(Step::Done) };
+        let Some((start, end)) = document.elements.get(document.next).copied() else { return Ok(Step::Done) };
+        document.next += 1;
+        self.number = document.next as u64;
+        if self.rows.text.as_bytes().get(start) == Some(&b'[') {
+            self.array(start, end)?;
+            return Ok(if self.number == 1 { Step::Header } else { Step::Row });
+        }
+        // The names stand for a header, which is row 1.
+        self.number += 1;
+        self.object(start, end)?;
+        Ok(Step::Row)
+    }
+
+    /// Where the rows of the document lie in the text.
+    fn find_elements(&self) -> Result<Vec<(usize, usize)>, JsonStop> {
+        let text = self.rows.text.as_str();
+        let fault = |why: &serde_json::Error| JsonStop::Document {
+            why: crate::report::shown(&why.to_string()),
+            line: Some(why.line() as u64),
+            column: Some(why.column() as u64),
+        };
+        let mut array: &RawValue = serde_json::from_str(text).map_err(|why| fault(&why))?;
+        if let Some(property) = &self.property {
+            let members: std::collections::HashMap<Cow<'_, str>, &RawValue> =
+                serde_json::from_str(array.get()).map_err(|why| fault(&why))?;
+            array = members.get(property.as_str()).copied().ok_or_else(|| JsonStop::Document {
+                why: format!("“{}”?", crate::report::shown(property)),
+                line: None,
+                column: None,
+            })?;
+        }
+        let elements: Vec<&RawValue> = serde_json::from_str(array.get()).map_err(|why| fault(&why))?;
+        Ok(elements.iter().map(|element| place(text, element.get(), 0)).collect())
+    }
+
+    /// Adds an array of cells as a row of `rows.width` cells.
+    fn array(&mut self, start: usize, end: usize) -> Result<(), JsonStop> {
+        let row = self.rows.rows.len() as u32;
+        let width = self.rows.width;
+        let first = self.rows.cells.len();
+        let source = self.rows.text.get(start..end).unwrap_or_default();
+        let items: Result<Vec<&RawValue>, _> = serde_json::from_str(source);
+        let mut why = items.as_ref().err().map(ToString::to_string);
+        let items = items.unwrap_or_default();
+        if items.len() > self.limits.columns {
+            return Err(JsonStop::TooManyMembers { row: self.number });
+        }
+        for (column, item) in items.iter().enumerate() {
+            let span = match cell(source, start, item.get(), &mut self.rows.scratch) {
+                Ok(span) => span,
+                Err(fault) => {
+                    why = Some(fault.to_owned());
+                    Span::NULL
+                }
+            };
+            if span.len() > self.limits.cell {
+                return Err(JsonStop::CellTooLong { row: self.number });
+            }
+            if self.number > 1 && column >= width {
+                self.rows.extras.push((row, column as u32, span));
+            } else {
+                self.rows.cells.push(span);
+            }
+        }
+        let present = items.len() as u32;
+        if self.number > 1 {
+            self.rows.cells.resize(first + width, Span::MISSING);
+        }
+        let blank = why.is_some();
+        if let Some(why) = why {
+            self.rows.key_faults.push((row, KeyFault::NotAnObject(crate::report::shown(&why))));
+        }
+        self.add_row(start, end, present, blank);
+        Ok(())
+    }
+}
+
+/// Where `part`, a piece of `whole`, lies.
+fn place(whole: &str, part: &str, base: usize) -> (usize, usize) {
+    let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize) + base;
+    (start, start + part.len())
+}
+
+/// The cell of a raw JSON value.
+fn cell(whole: &str, base: usize, raw: &str, scratch: &mut String) -> Result<Span, &'static str> {
+    let (start, end) = place(whole, raw, base);
+    Ok(match raw.as_bytes().first() {
+        Some(b'"') if memchr::memchr(b'\\', raw.as_bytes()).is_none() => Span::text(start + 1, end - 1),
+        Some(b'"') => {
+            let text: String = serde_json::from_str(raw).map_err(|_| "lone surrogate or bad escape in a string")?;
+            if text.contains('\0') {
+                return Err("NUL in a string");
+            }
+            let from = scratch.len();
+            scratch.push_str(&text);
+            Span::scratch(from, scratch.len())
+        }
+        Some(b'n') => Span::NULL,
+        Some(b't' | b'f') => Span::text(start, end).tagged(Tag::Bool),
+        Some(b'[' | b'{') if depth(raw) > MAX_DEPTH => return Err("nests too deep"),
+        Some(b'[' | b'{') => Span::text(start, end).tagged(Tag::Json),
+        _ => Span::text(start, end).tagged(Tag::Number),
+    })
+}
+
+enum Stop {
+    Cell,
+    Members,
+    Value(&'static str),
+}
+
+/// Puts the members of one object into their slots.
+struct Filler<'a> {
+    names: &'a Names,
+    limits: JsonLimits,
+    slots: &'a mut Vec<Option<Span>>,
+    scratch: &'a mut String,
+    faults: Vec<KeyFault>,
+    base: usize,
+    source: &'a str,
+    expected: usize,
+    members: usize,
+    stop: Option<Stop>,
+}
+
+impl<'de> Visitor<'de> for &mut Filler<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
+            let raw: &'de RawValue = map.next_value()?;
+            self.members += 1;
+            if self.members > self.limits.columns {
+                self.stop = Some(Stop::Members);
+                return Err(serde::de::Error::custom("too many members"));
+            }
+            self.member(&key, raw.get());
+        }
+        Ok(())
+    }
+}
+
+impl Filler<'_> {
+    fn member(&mut self, key: &str, raw: &str) {
+        let index = match self.names.order.get(self.expected) {
+            Some(name) if name == key => Some(self.expected),
+            _ => self.names.places.get(key).copied(),
+        };
+        let Some(index) = index else {
+            if self.names.refuse_unknown && self.faults.len() < MAX_UNKNOWN {
+                self.faults.push(KeyFault::Unknown(crate::report::shown(key)));
+            }
+            return;
+        };
+        self.expected = index + 1;
+        let span = match cell(self.source, self.base, raw, self.scratch) {
+            Ok(span) => span,
+            Err(why) => {
+                self.stop = Some(Stop::Value(why));
+                return;
+            }
+        };
+        if span.len() > self.limits.cell {
+            self.stop = Some(Stop::Cell);
+        }
+        if let Some(slot) = self.slots.get_mut(index)
+            && slot.replace(span).is_some()
+            && self.faults.len() < MAX_UNKNOWN
+        {
+            self.faults.push(KeyFault::Twice(crate::report::shown(key)));
+        }
+    }
+}
+
+/// A key, borrowed where it has no escapes.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> serde::Deserialize<'de> for Key<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}

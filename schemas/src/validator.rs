@@ -1,0 +1,692 @@
+//! Checking a file while it streams past.
+//!
+//! 1. Bytes become text (`reader/decode.rs`), text becomes rows of spans (`reader/csv.rs`, `reader/json.rs`).
+//! 2. The header is fitted to the fields (`header.rs`).
+//! 3. A batch of rows is read column by column into typed arrays (`column.rs`).
+//! 4. Keys and references are checked over the whole file (`keys.rs`).
+//! 5. Good rows are handed out, bad ones are set aside and put in words (`collect.rs`).
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
+use hashbrown::{HashMap, HashSet};
+
+use crate::collect::{Batch, Collector, key_rule};
+use crate::column::{self, Fault, Place, Reading};
+use crate::contract::{Contract, FieldsMatch, Target};
+use crate::detect::{self, Detection};
+use crate::fatal;
+use crate::field::Rule;
+use crate::header::{self, Mapping};
+use crate::keys::{FirstRows, Keys};
+use crate::reader::csv::{CsvLimits, CsvReader, Scan};
+use crate::reader::decode::Decoder;
+use crate::reader::json::{JsonLimits, JsonReader, Names, Step};
+use crate::reader::rows::{KeyFault, MAX_SPAN, Rows};
+use crate::report::{Fatal, Notice, Report, Stats, Text};
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Delimited text, under the contract's dialect.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+    /// One JSON document: an array of objects, or of arrays with the names first.
+    Json,
+}
+
+/// What a file may cost. All sizes in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The largest cell. Default 1 MiB.
+    pub cell_bytes: usize,
+    /// The largest record or line. Default 8 MiB.
+    pub row_bytes: usize,
+    /// The most columns of a record. Default 4096.
+    pub columns: usize,
+    /// Errors that are detailed; all are counted. Default 1000.
+    pub errors: usize,
+    /// Rows of a batch. Default 8192.
+    pub batch_rows: usize,
+    /// Text of a batch. Default 4 MiB.
+    pub batch_bytes: usize,
+    /// The largest JSON document. Default 64 MiB.
+    pub document_bytes: usize,
+    /// Memory for the keys of one file. Default 1 GiB.
+    pub key_bytes: usize,
+    /// Refused rows kept until they are taken; more are counted and dropped. Default 16 MiB.
+    pub rejected_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            cell_bytes: 1 << 20,
+            row_bytes: 8 << 20,
+            columns: 4096,
+            errors: 1000,
+            batch_rows: 8192,
+            batch_bytes: 4 << 20,
+            document_bytes: 64 << 20,
+            key_bytes: 1 << 30,
+            rejected_bytes: 16 << 20,
+        }
+    }
+}
+
+/// Cells of a batch, however many columns there are.
+const BATCH_CELLS: usize = 1 << 18;
+/// Bytes decoded at once.
+const PIECE: usize = 256 << 10;
+
+/// What the check is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The rows will be stored: values that 64 bits cannot hold are refused, and a header that does
+    /// not fit ends the reading.
+    Land,
+    /// Only the report is wanted: values too wide to be stored are noticed, and rows under a header
+    /// that does not fit are checked all the same.
+    Check,
+}
+
+/// Rows that meet the contract, in the contract's schema.
+#[derive(Clone, Debug)]
+pub struct AcceptedBatch {
+    /// The rows.
+    pub rows: RecordBatch,
+}
+
+/// A row that does not meet the contract, as the file has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedRow {
+    /// Its number in the file, the header counted.
+    pub row: u64,
+    /// Its text without the line end.
+    pub raw: String,
+}
+
+enum Input {
+    Csv(Box<CsvInput>),
+    Json(Box<JsonReader>),
+}
+
+struct CsvInput {
+    reader: CsvReader,
+    detecting: bool,
+    /// Length of the text at the last attempt to detect the delimiter.
+    tried: usize,
+    header: HeaderState,
+}
+
+struct HeaderState {
+    done: bool,
+    lines: Vec<Vec<String>>,
+}
+
+/// Checks one file against one contract.
+pub struct Validator {
+    decoder: Decoder,
+    input: Input,
+    core: Core,
+    seen_text: bool,
+    finished: bool,
+}
+
+/// What does not depend on the way the file is written.
+struct Core {
+    contract: Arc<Contract>,
+    limits: Limits,
+    purpose: Purpose,
+    /// Hand out every row, for lists whose bad rows still hold keys.
+    keep_bad: bool,
+    mapping: Option<Mapping>,
+    keys: Keys,
+    collector: Collector,
+    faults: Vec<Fault>,
+    first_rows: FirstRows,
+    accepted: Vec<AcceptedBatch>,
+    rejected: Vec<RejectedRow>,
+    rejected_bytes: usize,
+    rejected_dropped: u64,
+    /// Numbers of refused rows, where late errors have to be told apart from them.
+    refused_numbers: Option<HashSet<u64>>,
+    rows: u64,
+    rows_accepted: u64,
+    too_wide: u64,
+    late_errors: u64,
+    header_raw: String,
+    fatal: Option<Fatal>,
+}
+
+impl Validator {
+    /// A check for landing. For a mere report see [`Validator::for_check`].
+    #[must_use]
+    pub fn new(contract: Arc<Contract>, format: Format, limits: Limits) -> Self {
+        Self::with_purpose(contract, format, limits, Purpose::Land)
+    }
+
+    /// A check whose report is all that is wanted.
+    #[must_use]
+    pub fn for_check(contract: Arc<Contract>, format: Format, limits: Limits) -> Self {
+        Self::with_purpose(contract, format, limits, Purpose::Check)
+    }
+
+    fn with_purpose(contract: Arc<Contract>, format: Format, mut limits: Limits, purpose: Purpose) -> Self {
+        limits.row_bytes = limits.row_bytes.min(MAX_SPAN / 4);
+        limits.cell_bytes = limits.cell_bytes.min(limits.row_bytes);
+        limits.document_bytes = limits.document_bytes.min(MAX_SPAN);
+        limits.batch_bytes = limits.batch_bytes.clamp(1, MAX_SPAN / 4);
+        let width = contract.fields.len();
+        limits.batch_rows = limits.batch_rows.clamp(1, (BATCH_CELLS / width.max(1)).max(1));
+        let input = match format {
+            Format::Csv => Input::Csv(Box::new(csv_input(&contract, &limits))),
+            Format::Ndjson | Format::Json => {
+                Input::Json(Box::new(json_input(&contract, &limits, format == Format::Ndjson)))
+            }
+        };
+        let itself = contract.foreign_keys.iter().any(|key| matches!(key.target, Target::Itself(_)));
+        // The names of objects are the fields; other files say by their header what is where.
+        let mapping = matches!(input, Input::Json(_)).then(|| Mapping::positional(width));
+        Self {
+            decoder: Decoder::new(if format == Format::Csv { contract.encoding } else { None }),
+            input,
+            core: Core {
+                keys: Keys::new(&contract, limits.key_bytes),
+                collector: Collector::new(limits.errors),
+                contract,
+                limits,
+                purpose,
+                keep_bad: false,
+                mapping,
+                faults: Vec::new(),
+                first_rows: Vec::new(),
+                accepted: Vec::new(),
+                rejected: Vec::new(),
+                rejected_bytes: 0,
+                rejected_dropped: 0,
+                refused_numbers: itself.then(HashSet::new),
+                rows: 0,
+                rows_accepted: 0,
+                too_wide: 0,
+                late_errors: 0,
+                header_raw: String::new(),
+                fatal: None,
+            },
+            seen_text: false,
+            finished: false,
+        }
+    }
+
+    /// Hands out bad rows too: a list may hold keys in rows that have other faults.
+    pub(crate) const fn keep_bad_rows(&mut self) {
+        self.core.keep_bad = true;
+    }
+
+    /// Checks the next piece of the file, of any size.
+    ///
+    /// # Errors
+    /// When the file as a whole cannot be read; then nothing of it may be kept, and every further
+    /// call answers the same. [`Validator::into_report`] still tells what was found.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Fatal> {
+        for piece in bytes.chunks(PIECE) {
+            self.piece(piece, false)?;
+        }
+        Ok(())
+    }
+
+    /// Checks what is left, and what only the whole file can answer.
+    ///
+    /// # Errors
+    /// As [`Validator::push`].
+    pub fn finish(&mut self) -> Result<(), Fatal> {
+        if self.finished {
+            return self.core.fatal.clone().map_or(Ok(()), Err);
+        }
+        self.piece(&[], true)?;
+        self.finished = true;
+        self.core.finish_keys();
+        Ok(())
+    }
+
+    /// The good rows found since the last call. Nothing may be kept for good before
+    /// [`Validator::finish`] succeeded and the report has no late errors.
+    pub fn take_batches(&mut self) -> Vec<AcceptedBatch> {
+        std::mem::take(&mut self.core.accepted)
+    }
+
+    /// The bad rows found since the last call, as the file has them, as far as the limit allows.
+    pub fn take_rejected(&mut self) -> Vec<RejectedRow> {
+        self.core.rejected_bytes = 0;
+        std::mem::take(&mut self.core.rejected)
+    }
+
+    /// Bad rows that [`Validator::take_rejected`] will never return since the buffer was full.
+    #[must_use]
+    pub const fn rejected_dropped(&self) -> u64 {
+        self.core.rejected_dropped
+    }
+
+    /// The header of a CSV file as the file has it, for the head of a quarantine file.
+    #[must_use]
+    pub fn header_text(&self) -> &str {
+        &self.core.header_raw
+    }
+
+    /// Data rows read so far.
+    #[must_use]
+    pub const fn rows_read(&self) -> u64 {
+        self.core.rows
+    }
+
+    /// What was found so far.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        self.core.report()
+    }
+
+    /// What was found. Complete only after [`Validator::finish`] or a fatal error.
+    #[must_use]
+    pub fn into_report(self) -> Report {
+        self.core.report()
+    }
+
+    fn piece(&mut self, bytes: &[u8], last: bool) -> Result<(), Fatal> {
+        if let Some(fatal) = &self.core.fatal {
+            return Err(fatal.clone());
+        }
+        let text = match &mut self.input {
+            Input::Csv(csv) => &mut csv.reader.rows.text,
+            Input::Json(json) => &mut json.rows.text,
+        };
+        let stop = self.decoder.decode(bytes, last, text).err();
+        self.seen_text |= !text.is_empty();
+        let mut result = self.drive(last && stop.is_none());
+        if let (Ok(()), Some(stop)) = (&result, stop) {
+            let row = match &self.input {
+                Input::Csv(csv) => csv.reader.current_row(),
+                Input::Json(json) => json.current_row(),
+            };
+            result = self.flush().and(Err(fatal::decode(stop, row, self.core.contract.encoding)));
+        }
+        if let (Ok(()), true, false) = (&result, last, self.seen_text) {
+            result = Err(fatal::empty());
+        }
+        result.inspect_err(|fatal| self.core.fatal = Some(fatal.clone()))
+    }
+
+    fn drive(&mut self, last: bool) -> Result<(), Fatal> {
+        match &mut self.input {
+            Input::Csv(csv) => drive_csv(csv, &mut self.core, last)?,
+            Input::Json(json) => drive_json(json, &mut self.core, last)?,
+        }
+        if last { self.flush() } else { Ok(()) }
+    }
+
+    /// Checks the rows that wait for a full batch.
+    fn flush(&mut self) -> Result<(), Fatal> {
+        match &mut self.input {
+            Input::Csv(csv) => {
+                self.core.process(&csv.reader.rows, false)?;
+                csv.reader.recycle();
+            }
+            Input::Json(json) => {
+                self.core.process(&json.rows, true)?;
+                json.recycle();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn csv_input(contract: &Contract, limits: &Limits) -> CsvInput {
+    let csv_limits = CsvLimits { cell: limits.cell_bytes, row: limits.row_bytes, columns: limits.columns };
+    CsvInput {
+        reader: CsvReader::new(contract.layout.dialect.clone(), csv_limits),
+        detecting: !contract.layout.delimiter_declared,
+        tried: 0,
+        header: HeaderState { done: false, lines: Vec::new() },
+    }
+}
+
+fn json_input(contract: &Contract, limits: &Limits, lines: bool) -> JsonReader {
+    let mut places = HashMap::new();
+    for (index, field) in contract.fields.iter().enumerate() {
+        let aliases = field.satudata("alias").and_then(serde_json::Value::as_array);
+        for alias in aliases.into_iter().flatten().filter_map(serde_json::Value::as_str) {
+            places.entry(alias.to_owned()).or_insert(index);
+        }
+    }
+    for (index, field) in contract.fields.iter().enumerate() {
+        places.insert(field.name.clone(), index);
+    }
+    let names = Names {
+        places,
+        order: contract.fields.iter().map(|field| field.name.clone()).collect(),
+        refuse_unknown: !matches!(contract.fields_match, FieldsMatch::Subset | FieldsMatch::Partial)
+            && contract.layout.item_keys.is_none(),
+        need_all: !matches!(contract.fields_match, FieldsMatch::Superset | FieldsMatch::Partial),
+    };
+    let json_limits = JsonLimits {
+        cell: limits.cell_bytes,
+        row: limits.row_bytes,
+        document: limits.document_bytes,
+        columns: limits.columns,
+    };
+    JsonReader::new(names, json_limits, lines, contract.layout.property.clone())
+}
+
+fn drive_csv(csv: &mut CsvInput, core: &mut Core, last: bool) -> Result<(), Fatal> {
+    if csv.detecting && !detect_delimiter(csv, core, last) {
+        return Ok(());
+    }
+    loop {
+        match csv.reader.scan(last).map_err(|stop| fatal::csv(&stop, &core.limits))? {
+            Scan::Incomplete => break,
+            Scan::Comment => {}
+            Scan::Record if csv.header.done && core.contract.layout.comment_rows.is_empty() => csv.reader.keep_record(),
+            Scan::Record => record(csv, core)?,
+        }
+        let rows = &csv.reader.rows;
+        if rows.rows.len() >= core.limits.batch_rows
+            || rows.text.len() - csv.reader.pending().len() >= core.limits.batch_bytes
+        {
+            core.process(rows, false)?;
+            csv.reader.recycle();
+        }
+    }
+    if last && !csv.header.done {
+        end_of_header(csv, core)?;
+    }
+    Ok(())
+}
+
+/// Says whether the delimiter is known now.
+fn detect_delimiter(csv: &mut CsvInput, core: &mut Core, last: bool) -> bool {
+    let text = csv.reader.pending();
+    if !last && text.len() < detect::SAMPLE && (text.len() < csv.tried * 2 || !text.contains(['\n', '\r'])) {
+        return false;
+    }
+    match detect::delimiter(text, &core.contract, csv.reader.dialect(), last) {
+        Detection::Unknown if !last && text.len() < detect::SAMPLE => {
+            csv.tried = text.len();
+            return false;
+        }
+        Detection::Unknown | Detection::Comma => {}
+        Detection::Other(delimiter) => {
+            let mut dialect = csv.reader.dialect().clone();
+            dialect.delimiter = delimiter.to_owned();
+            csv.reader.set_dialect(dialect);
+            let shown = crate::report::shown(delimiter);
+            core.notice(
+                "delimiter-detected",
+                format!("Berkas memakai pemisah «{shown}», yang tidak disebut dalam standar data."),
+                format!("The file divides by “{shown}”, which the contract does not say."),
+            );
+        }
+    }
+    csv.detecting = false;
+    true
+}
+
+/// A record that may be header, comment or data.
+fn record(csv: &mut CsvInput, core: &mut Core) -> Result<(), Fatal> {
+    let number = csv.reader.last_row();
+    let contract = Arc::clone(&core.contract);
+    let layout = &contract.layout;
+    if layout.comment_rows.binary_search(&number).is_ok() {
+        csv.reader.discard_record();
+        return Ok(());
+    }
+    if !csv.header.done && !layout.header {
+        fix_header(csv, core, Mapping::positional(contract.fields.len()))?;
+    }
+    if csv.header.done {
+        csv.reader.keep_record();
+        return Ok(());
+    }
+    let wanted = layout.header_rows.get(csv.header.lines.len()).copied().unwrap_or(1);
+    if number >= wanted {
+        let labels = csv.reader.record_cells().iter().map(|span| csv.reader.rows.get(*span).to_owned()).collect();
+        csv.header.lines.push(labels);
+        core.header_raw.push_str(csv.reader.record_text());
+    }
+    csv.reader.discard_record();
+    if csv.header.lines.len() >= layout.header_rows.len().max(1) {
+        end_of_header(csv, core)?;
+    }
+    Ok(())
+}
+
+/// The header is complete, or the file is.
+fn end_of_header(csv: &mut CsvInput, core: &mut Core) -> Result<(), Fatal> {
+    let layout = &core.contract.layout;
+    let mapping = if !layout.header {
+        Mapping::positional(core.contract.fields.len())
+    } else if csv.header.lines.is_empty() {
+        return Err(fatal::no_header());
+    } else {
+        let labels = join_labels(&csv.header.lines, &layout.header_join);
+        header::fit(&core.contract, &labels)
+    };
+    fix_header(csv, core, mapping)
+}
+
+fn fix_header(csv: &mut CsvInput, core: &mut Core, mapping: Mapping) -> Result<(), Fatal> {
+    csv.header.done = true;
+    csv.reader.rows.width = mapping.width;
+    core.set_mapping(mapping)
+}
+
+/// Joins the lines of a header: a short line's last cell spans the columns to its right, and what
+/// stands twice in a row is said once.
+fn join_labels(lines: &[Vec<String>], join: &str) -> Vec<String> {
+    if let [line] = lines {
+        return line.clone();
+    }
+    let width = lines.iter().map(Vec::len).max().unwrap_or(0);
+    (0..width)
+        .map(|column| {
+            let mut parts: Vec<&str> = Vec::new();
+            for line in lines {
+                let part = line.get(column).or(line.last()).map(|part| part.trim()).unwrap_or_default();
+                if !part.is_empty() && parts.last() != Some(&part) {
+                    parts.push(part);
+                }
+            }
+            parts.join(join)
+        })
+        .collect()
+}
+
+fn drive_json(json: &mut JsonReader, core: &mut Core, last: bool) -> Result<(), Fatal> {
+    loop {
+        match json.step(last).map_err(|stop| fatal::json(&stop, &core.limits))? {
+            Step::Done => return Ok(()),
+            Step::Row => {}
+            Step::Header => {
+                let labels: Vec<String> = json.rows.cells.iter().map(|span| json.rows.get(*span).to_owned()).collect();
+                let mapping = header::fit(&core.contract, &labels);
+                json.set_width(mapping.width);
+                core.set_mapping(mapping)?;
+            }
+        }
+        if json.rows.rows.len() >= core.limits.batch_rows
+            || json.rows.rows.last().is_some_and(|row| row.raw.1 as usize >= core.limits.batch_bytes)
+        {
+            core.process(&json.rows, true)?;
+            json.recycle();
+        }
+    }
+}
+
+impl Core {
+    fn notice(&mut self, code: &'static str, id: String, en: String) {
+        self.collector.notices.push(Notice { code: code.into(), message: Text::new(id, en) });
+    }
+
+    fn set_mapping(&mut self, mapping: Mapping) -> Result<(), Fatal> {
+        for fault in &mapping.faults {
+            self.collector.header(&self.contract, fault);
+        }
+        let faulty = !mapping.faults.is_empty();
+        self.mapping = Some(mapping);
+        if faulty && self.purpose == Purpose::Land { Err(fatal::header()) } else { Ok(()) }
+    }
+
+    /// Checks a batch of rows.
+    fn process(&mut self, rows: &Rows, json: bool) -> Result<(), Fatal> {
+        let Some(mapping) = self.mapping.take() else { return Ok(()) };
+        let result = if rows.rows.is_empty() { Ok(()) } else { self.batch(rows, &mapping, json) };
+        self.mapping = Some(mapping);
+        result
+    }
+
+    fn batch(&mut self, rows: &Rows, mapping: &Mapping, json: bool) -> Result<(), Fatal> {
+        let contract = Arc::clone(&self.contract);
+        let mut faults = std::mem::take(&mut self.faults);
+        faults.clear();
+        self.first_rows.clear();
+        row_faults(rows, json, &mut faults);
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(contract.fields.len());
+        for (index, field) in contract.fields.iter().enumerate() {
+            let storable = self.purpose == Purpose::Land;
+            let reading = Reading { field, index: index as u32, rows, storable };
+            let source = mapping.sources.get(index).copied().flatten();
+            let (array, too_wide) = column::read(reading, source, &mut faults);
+            self.too_wide += too_wide;
+            arrays.push(array);
+        }
+        faults.sort_unstable();
+        let known = faults.len();
+        let full = self.keys.check(&contract, mapping, rows, &arrays, &mut faults, &mut self.first_rows).is_err();
+        if faults.len() > known {
+            faults.sort_unstable();
+            self.first_rows.sort_unstable();
+        }
+        let batch = Batch { contract: &contract, mapping, rows, first_rows: &self.first_rows };
+        for fault in &faults {
+            self.collector.fault(batch, fault);
+        }
+        self.rows += rows.rows.len() as u64;
+        self.hand_out(rows, mapping, arrays, &faults)?;
+        self.faults = faults;
+        if full { Err(fatal::keys_full(&self.limits)) } else { Ok(()) }
+    }
+
+    /// Parts the good rows from the bad.
+    fn hand_out(
+        &mut self,
+        rows: &Rows,
+        mapping: &Mapping,
+        arrays: Vec<ArrayRef>,
+        faults: &[Fault],
+    ) -> Result<(), Fatal> {
+        let batch = RecordBatch::try_new(Arc::clone(self.contract.arrow_schema()), arrays)
+            .map_err(|why| fatal::internal(&why.to_string()))?;
+        let header_fits = mapping.faults.is_empty();
+        if faults.is_empty() && header_fits || self.keep_bad {
+            self.rows_accepted += batch.num_rows() as u64;
+            self.accepted.push(AcceptedBatch { rows: batch });
+            return Ok(());
+        }
+        let mut good = vec![header_fits; batch.num_rows()];
+        for fault in faults {
+            if let Some(good) = good.get_mut(fault.row as usize) {
+                *good = false;
+            }
+        }
+        for (row, _) in good.iter().enumerate().filter(|(_, good)| !**good) {
+            self.reject(rows, row);
+        }
+        let mask = BooleanArray::from(good);
+        let kept = arrow_select::filter::filter_record_batch(&batch, &mask)
+            .map_err(|why| fatal::internal(&why.to_string()))?;
+        if kept.num_rows() > 0 {
+            self.rows_accepted += kept.num_rows() as u64;
+            self.accepted.push(AcceptedBatch { rows: kept });
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, rows: &Rows, row: usize) {
+        let number = rows.rows.get(row).map_or(0, |info| info.number);
+        if let Some(numbers) = &mut self.refused_numbers {
+            numbers.insert(number);
+        }
+        let raw = rows.raw(row);
+        if self.rejected_bytes + raw.len() > self.limits.rejected_bytes {
+            self.rejected_dropped += 1;
+            return;
+        }
+        self.rejected_bytes += raw.len() + size_of::<RejectedRow>();
+        self.rejected.push(RejectedRow { row: number, raw: raw.to_owned() });
+    }
+
+    /// What only the whole file can answer.
+    fn finish_keys(&mut self) {
+        let mapping = self.mapping.take().unwrap_or_default();
+        for fault in self.keys.finish() {
+            self.collector.late(&self.contract, &mapping, &fault);
+            let fresh = self.refused_numbers.as_mut().is_none_or(|numbers| numbers.insert(fault.row));
+            if fresh {
+                self.late_errors += 1;
+                self.rows_accepted = self.rows_accepted.saturating_sub(1);
+            }
+        }
+        self.mapping = Some(mapping);
+        if self.too_wide > 0 {
+            let count = self.too_wide;
+            self.notice(
+                "beyond-64-bit",
+                format!("{count} bilangan terlalu besar untuk disimpan; kiriman dengan bilangan ini ditolak."),
+                format!("{count} numbers are too large to be stored; a delivery with them is refused."),
+            );
+        }
+    }
+
+    fn report(&self) -> Report {
+        let errors = self.collector.total + u64::from(self.fatal.is_some());
+        Report {
+            valid: errors == 0,
+            errors: self.collector.errors.clone(),
+            stats: Stats { rows: self.rows, errors },
+            groups: self.collector.groups.clone(),
+            notices: self.collector.notices.clone(),
+            rows_accepted: self.rows_accepted,
+            rows_refused: self.rows - self.rows_accepted,
+            late_errors: self.late_errors,
+            fatal: self.fatal.clone(),
+        }
+    }
+}
+
+/// Faults that the shape of a row already shows.
+fn row_faults(rows: &Rows, json: bool, faults: &mut Vec<Fault>) {
+    let width = rows.width as u32;
+    for (row, info) in rows.rows.iter().enumerate() {
+        let row = row as u32;
+        if info.blank {
+            if !json {
+                faults.push(Fault { row, place: Place::Row, rule: Rule::BlankRow });
+            }
+            continue;
+        }
+        for column in info.present..width {
+            faults.push(Fault { row, place: Place::Column(column), rule: Rule::MissingCell });
+        }
+    }
+    for (row, column, _) in &rows.extras {
+        if rows.rows.get(*row as usize).is_some_and(|info| !info.blank) {
+            faults.push(Fault { row: *row, place: Place::Column(*column), rule: Rule::ExtraCell });
+        }
+    }
+    for (row, fault) in &rows.key_faults {
+        let place = match fault {
+            KeyFault::Absent(field) => Place::Field(*field),
+            _ => Place::Row,
+        };
+        faults.push(Fault { row: *row, place, rule: key_rule(fault) });
+    }
+}
