@@ -98,6 +98,24 @@ fn sync_folder_of(path: &Path) -> Result<(), CertError> {
     File::open(folder).and_then(|f| f.sync_all()).map_err(|e| CertError::write(folder, e))
 }
 
+/// The certificates of a PEM file, DER, in their order.
+///
+/// # Errors
+/// [`CertError::Read`]; [`CertError::Malformed`] if the file holds none or something broken.
+pub fn read_certificates(path: &Path) -> Result<Vec<Vec<u8>>, CertError> {
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject;
+    let malformed = |reason: String| CertError::malformed(path, "PEM certificates", reason);
+    let pem = read_limited(path, MAX_CERT_FILE)?;
+    let parsed: Result<Vec<Vec<u8>>, _> =
+        CertificateDer::pem_slice_iter(&pem).map(|der| der.map(|der| der.to_vec())).collect();
+    match parsed {
+        Ok(certificates) if certificates.is_empty() => Err(malformed("there is none in it".to_owned())),
+        Ok(certificates) => Ok(certificates),
+        Err(error) => Err(malformed(error.to_string())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;

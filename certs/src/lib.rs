@@ -7,6 +7,9 @@
 //! | know who a peer is | [`identity`] |
 //! | see what is believed and what a reload refuses | [`trust`] |
 //! | configure a listener or a caller | [`tls`] |
+//! | ask a CA for a certificate | [`request`] |
+//! | issue and verify access tokens | [`token`] |
+//! | sign and verify receipts | [`jws`] |
 //! | warn before something ends | [`status`] |
 
 pub mod ca;
@@ -14,6 +17,7 @@ pub mod error;
 pub mod files;
 pub mod identity;
 pub mod jws;
+pub mod request;
 pub mod status;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -23,3 +27,5 @@ pub mod tls;
 pub mod token;
 pub mod trust;
 mod x509;
+
+pub use error::CertError;

@@ -123,6 +123,23 @@ impl OwnCertificate {
     pub fn chain(&self) -> &[CertificateDer<'static>] {
         &self.key.cert
     }
+
+    /// The chain up to its root, as far as the PEM file `bundle` holds what is missing: what a receipt carries so that it
+    /// can be verified by someone who has nothing else. DER, the own certificate first.
+    ///
+    /// # Errors
+    /// [`CertError::Read`], [`CertError::Malformed`] about the bundle.
+    pub fn chain_to_root(&self, bundle: &Path) -> Result<Vec<Vec<u8>>, CertError> {
+        let known = crate::files::read_certificates(bundle)?;
+        let mut chain: Vec<Vec<u8>> = self.chain().iter().map(|der| der.to_vec()).collect();
+        while let Some(above) = chain.last().and_then(|last| crate::x509::issuer_of(last, &known)) {
+            if chain.contains(above) {
+                break;
+            }
+            chain.push(above.clone());
+        }
+        Ok(chain)
+    }
 }
 
 /// Everything that changes at a reload, replaced at once so that no handshake sees a mixture.

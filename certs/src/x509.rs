@@ -75,3 +75,14 @@ pub(crate) fn name(name: &x509_parser::x509::X509Name<'_>) -> String {
     let common = name.iter_common_name().next().and_then(|attribute| attribute.as_str().ok());
     common.map_or_else(|| name.to_string(), str::to_owned)
 }
+
+/// The certificate among `known` whose subject is the issuer of `certificate` and whose key signed it.
+pub(crate) fn issuer_of<'k>(certificate: &[u8], known: &'k [Vec<u8>]) -> Option<&'k Vec<u8>> {
+    use x509_parser::prelude::{FromDer, X509Certificate};
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    known.iter().find(|candidate| {
+        X509Certificate::from_der(candidate).is_ok_and(|(_, above)| {
+            above.subject() == parsed.issuer() && parsed.verify_signature(Some(above.public_key())).is_ok()
+        })
+    })
+}
