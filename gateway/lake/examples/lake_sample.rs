@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use arrow::array::{ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch};
 use arrow::array::{StringArray, TimestampMicrosecondArray};
+use futures::TryStreamExt as _;
 use serde_json::{Map, json};
 use simpul_core::access::View;
 use simpul_core::agreement::Visibility;
@@ -153,7 +154,7 @@ async fn scan(folder: &str, count: i64) -> Result<(), Failure> {
         let started = Instant::now();
         let mut rows = lake.scan(&dataset, &view, Scan { limit, ..Scan::default() }).await?;
         let mut found = 0;
-        while let Some(batch) = rows.next().await? {
+        while let Some(batch) = rows.try_next().await? {
             found += batch.num_rows();
         }
         times.insert(name.to_owned(), json!({"ms": started.elapsed().as_secs_f64() * 1000.0, "rows": found}));

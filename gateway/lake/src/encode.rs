@@ -1,128 +1,126 @@
 //! Rows as bytes for those who stream them: CSV that a spreadsheet opens without harm, and Arrow IPC.
 
-use std::fmt::Write as _;
-
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Schema};
 use arrow::ipc::writer::StreamWriter;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::Bytes;
-use futures::{Stream, stream};
-use tokio::sync::mpsc;
+use futures::stream::BoxStream;
 
-use crate::error::{LakeError, Result};
+use crate::error::Result;
 use crate::scan::Rows;
+use crate::work::{Send, blocking_stream};
 
 /// What rows are written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// RFC 4180 in UTF-8 with a header line; see [`csv_header`] and [`csv_rows`].
+    /// RFC 4180 in UTF-8 with a header line; see [`CsvSafe`].
     Csv,
     /// The streaming format of Arrow IPC.
     Arrow,
 }
 
-/// Pieces that are encoded before the reader asks for them.
-const AHEAD: usize = 2;
-
 impl Rows {
     /// The rows from here to the end of the scan, encoded on a blocking thread, about one piece per batch. After an error
     /// the stream ends without the end mark of the encoding.
-    pub fn encode(self, encoding: Encoding) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
-        let (sender, receiver) = mpsc::channel(AHEAD);
-        tokio::task::spawn_blocking(move || {
-            let end = match encoding {
-                Encoding::Csv => csv(self, &sender),
-                Encoding::Arrow => ipc(self, &sender),
-            };
-            let _ = sender.blocking_send(end.map(|()| None));
-        });
-        stream::unfold(Some(receiver), |receiver| async {
-            let mut receiver = receiver?;
-            // An end that is not announced means that the thread died.
-            match receiver.recv().await.unwrap_or(Err(LakeError::CutOff)) {
-                Ok(piece) => piece.map(|piece| (Ok(piece), Some(receiver))),
-                Err(error) => Some((Err(error), None)),
-            }
+    pub fn encode(self, encoding: Encoding) -> BoxStream<'static, Result<Bytes>> {
+        blocking_stream(move |send| match encoding {
+            Encoding::Csv => csv(self, send),
+            Encoding::Arrow => ipc(self, send),
         })
     }
 }
 
-type Sender = mpsc::Sender<Result<Option<Bytes>>>;
-
-fn csv(mut rows: Rows, sender: &Sender) -> Result<()> {
-    let mut text = String::new();
-    csv_header(rows.schema(), &mut text);
+fn csv(mut rows: Rows, send: Send<'_, Bytes>) -> Result<()> {
+    let mut writer = CsvSafe::new(&rows.schema());
     while let Some(batch) = rows.blocking_next()? {
-        csv_rows(&batch, &mut text)?;
-        if sender.blocking_send(Ok(Some(std::mem::take(&mut text).into()))).is_err() {
+        let mut text = Vec::new();
+        writer.write(&batch, &mut text)?;
+        if !send(text.into()) {
             return Ok(());
         }
     }
-    if !text.is_empty() {
-        let _ = sender.blocking_send(Ok(Some(text.into())));
-    }
+    let mut text = Vec::new();
+    writer.finish(&mut text);
+    send(text.into());
     Ok(())
 }
 
-fn ipc(mut rows: Rows, sender: &Sender) -> Result<()> {
-    let mut writer = StreamWriter::try_new(Vec::new(), rows.schema())?;
+fn ipc(mut rows: Rows, send: Send<'_, Bytes>) -> Result<()> {
+    let mut writer = StreamWriter::try_new(Vec::new(), &rows.schema())?;
     while let Some(batch) = rows.blocking_next()? {
         writer.write(&batch)?;
-        if sender.blocking_send(Ok(Some(std::mem::take(writer.get_mut()).into()))).is_err() {
+        if !send(std::mem::take(writer.get_mut()).into()) {
             return Ok(());
         }
     }
     writer.finish()?;
-    let _ = sender.blocking_send(Ok(Some(std::mem::take(writer.get_mut()).into())));
+    send(std::mem::take(writer.get_mut()).into());
     Ok(())
 }
 
-/// Adds the header line of `schema` to `text`.
-pub fn csv_header(schema: &Schema, text: &mut String) {
-    for (index, field) in schema.fields().iter().enumerate() {
-        separate(index, text);
-        push_text(field.name(), text);
-    }
-    text.push_str("\r\n");
+/// Writes CSV: a header line, null as nothing, empty text as `""`, and a cell of text that a spreadsheet would take for a
+/// formula with an apostrophe before it.
+#[derive(Debug)]
+pub struct CsvSafe {
+    /// The header line until it is written.
+    header: Option<Vec<u8>>,
 }
 
-/// Adds the rows of `batch` to `text`: null as nothing, empty text as `""`, and a cell of text that a spreadsheet would take
-/// for a formula with an apostrophe before it.
-///
-/// # Errors
-/// [`crate::LakeError::Arrow`] if a column has a type without a text form.
-pub fn csv_rows(batch: &RecordBatch, text: &mut String) -> Result<()> {
-    let options = FormatOptions::default();
-    let formatters = batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options));
-    let formatters = formatters.collect::<Result<Vec<_>, _>>()?;
-    for row in 0..batch.num_rows() {
-        for (index, (column, formatter)) in batch.columns().iter().zip(&formatters).enumerate() {
-            separate(index, text);
-            match column.data_type() {
-                _ if column.is_null(row) => {}
-                DataType::Utf8 => push_text(column.as_string::<i32>().value(row), text),
-                _ => formatter.value(row).write(text)?,
-            }
+impl CsvSafe {
+    /// A writer of rows with the columns of `schema`.
+    #[must_use]
+    pub fn new(schema: &Schema) -> Self {
+        let mut header = Vec::new();
+        for (index, field) in schema.fields().iter().enumerate() {
+            separate(index, &mut header);
+            push_text(field.name(), &mut header);
         }
-        text.push_str("\r\n");
+        header.extend(b"\r\n");
+        Self { header: Some(header) }
     }
-    Ok(())
+
+    /// Adds the rows of `batch` to `out`, before the first of them the header.
+    ///
+    /// # Errors
+    /// [`crate::LakeError::Arrow`] if a column has a type without a text form.
+    pub fn write(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+        self.finish(out);
+        let options = FormatOptions::default();
+        let formatters = batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options));
+        let formatters = formatters.collect::<Result<Vec<_>, _>>()?;
+        for row in 0..batch.num_rows() {
+            for (index, (column, formatter)) in batch.columns().iter().zip(&formatters).enumerate() {
+                separate(index, out);
+                match column.data_type() {
+                    _ if column.is_null(row) => {}
+                    DataType::Utf8 => push_text(column.as_string::<i32>().value(row), out),
+                    _ => out.extend(formatter.value(row).try_to_string()?.as_bytes()),
+                }
+            }
+            out.extend(b"\r\n");
+        }
+        Ok(())
+    }
+
+    /// Adds the header if no row did.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        out.extend(self.header.take().unwrap_or_default());
+    }
 }
 
-fn separate(index: usize, text: &mut String) {
+fn separate(index: usize, out: &mut Vec<u8>) {
     if index > 0 {
-        text.push(',');
+        out.push(b',');
     }
 }
 
-fn push_text(cell: &str, text: &mut String) {
+fn push_text(cell: &str, out: &mut Vec<u8>) {
     let guard = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-    let quoted = cell.is_empty() || cell.contains([',', '"', '\r', '\n']) || cell.trim().len() != cell.len();
-    if quoted {
-        let _ = write!(text, "\"{guard}{}\"", cell.replace('"', "\"\""));
+    if cell.is_empty() || cell.contains([',', '"', '\r', '\n']) || cell.trim().len() != cell.len() {
+        out.extend([b"\"", guard.as_bytes(), cell.replace('"', "\"\"").as_bytes(), b"\""].concat());
     } else {
-        text.extend([guard, cell]);
+        out.extend([guard, cell].concat().as_bytes());
     }
 }
 
@@ -144,9 +142,8 @@ mod tests {
             ("angka", Arc::new(numbers) as _),
         ])
         .unwrap();
-        let mut text = String::new();
-        csv_header(batch.schema_ref(), &mut text);
-        csv_rows(&batch, &mut text).unwrap();
+        let mut text = Vec::new();
+        CsvSafe::new(batch.schema_ref()).write(&batch, &mut text).unwrap();
         let expected = [
             "'=kolom,angka",
             "'=1+1,-1",
@@ -159,7 +156,7 @@ mod tests {
             "biasa,-1",
             "",
         ];
-        assert_eq!(text, expected.join("\r\n"));
+        assert_eq!(String::from_utf8(text).unwrap(), expected.join("\r\n"));
     }
 
     #[test]
@@ -170,8 +167,8 @@ mod tests {
             ("nilai", Arc::new(decimals) as _),
         ])
         .unwrap();
-        let mut text = String::new();
-        csv_rows(&batch, &mut text).unwrap();
-        assert_eq!(text, "1970-01-01,12.50\r\n2024-10-04,-0.05\r\n");
+        let mut text = Vec::new();
+        CsvSafe::new(batch.schema_ref()).write(&batch, &mut text).unwrap();
+        assert_eq!(text, b"tanggal,nilai\r\n1970-01-01,12.50\r\n2024-10-04,-0.05\r\n");
     }
 }

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 use simpul_core::id::DatasetId;
 
-use crate::stage::MAX_OPEN_PERIODS;
-
 /// The result of an operation on the lake.
 pub type Result<T, E = LakeError> = std::result::Result<T, E>;
 
@@ -35,8 +33,11 @@ pub enum LakeError {
     #[error("{0}")]
     Schema(String),
     /// A delivery touches more periods than may be open at once.
-    #[error("a delivery may hold at most {MAX_OPEN_PERIODS} periods")]
-    TooManyPeriods,
+    #[error("a delivery may hold at most {limit} periods")]
+    TooManyPeriods {
+        /// The most it may touch: [`crate::MAX_OPEN_PERIODS`].
+        limit: usize,
+    },
     /// A view or a filter names a column that the table does not have, or names one twice.
     #[error("the dataset has no column {0}, or it is asked for twice")]
     Column(String),
@@ -51,9 +52,12 @@ pub enum LakeError {
     /// The cursor was not made here, or for another dataset or view.
     #[error("not a cursor of this dataset and view")]
     Cursor,
-    /// The version is not in the log (any more), or its files are vacuumed.
-    #[error("version {0} of the table cannot be read any more")]
-    VersionGone(u64),
+    /// The version is not in the log, or not any more.
+    #[error("version {version} of the table is not kept")]
+    UnknownVersion {
+        /// The version that was asked for.
+        version: u64,
+    },
     /// Another commit replaced this period after the version that the delivery was based on.
     #[error("period {period:?} was replaced in version {version}")]
     Conflict {

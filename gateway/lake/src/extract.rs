@@ -138,7 +138,7 @@ impl Extracts {
 
     fn write(&self, draft: &Path, mut rows: Rows) -> Result<Description> {
         let version = rows.version();
-        let schema = Arc::clone(rows.schema());
+        let schema = rows.schema();
         let mut next = rows.blocking_next()?;
         let sample = next.clone().unwrap_or_else(|| arrow::array::RecordBatch::new_empty(Arc::clone(&schema)));
         let file = File::create_new(draft).map_err(|e| LakeError::io(draft, e))?;

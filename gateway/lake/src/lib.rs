@@ -29,6 +29,7 @@ mod stats;
 mod table;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::collections::HashMap;
 use std::fs;
@@ -36,13 +37,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use futures::stream::BoxStream;
 use simpul_core::access::View;
 use simpul_core::delivery::StagedFile;
 use simpul_core::id::DatasetId;
 use simpul_core::time::Timestamp;
 
-pub use encode::{Encoding, csv_header, csv_rows};
+pub use encode::{CsvSafe, Encoding};
 pub use error::{LakeError, Result};
 pub use extract::Extract;
 pub use scan::{BATCH_ROWS, Rows, Scan};
@@ -203,7 +206,7 @@ impl Lake {
     /// same order for the same version.
     ///
     /// # Errors
-    /// [`LakeError::UnknownDataset`], [`LakeError::VersionGone`], [`LakeError::Cursor`], [`LakeError::Column`],
+    /// [`LakeError::UnknownDataset`], [`LakeError::UnknownVersion`], [`LakeError::Cursor`], [`LakeError::Column`],
     /// [`LakeError::FilterValue`].
     pub async fn scan(&self, dataset: &DatasetId, view: &View, scan: Scan) -> Result<Rows> {
         let named = scan.after.as_deref().map(scan::cursor_version).transpose()?;
@@ -217,6 +220,24 @@ impl Lake {
             scan::Plan::new(Arc::clone(&lake.inner.engine), &name, snapshot, &view, &scan)
         });
         Ok(plan.await?.run(permit))
+    }
+
+    /// The rows of data files of `dataset` as they were staged, file by file: what a delivery brought, to be passed on. A
+    /// file that has left the table can be read until it is vacuumed.
+    ///
+    /// # Errors
+    /// In the stream: [`LakeError::Io`] if a file is gone, [`LakeError::Parquet`]. It ends after an error.
+    pub async fn read_files(
+        &self,
+        dataset: &DatasetId,
+        files: Vec<StagedFile>,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let permit = Arc::clone(&self.inner.scans).acquire_owned().await.map_err(|_| LakeError::CutOff)?;
+        let folder = self.inner.root.join(dataset.as_str());
+        Ok(work::blocking_stream(move |send| {
+            let _permit = permit;
+            stage::read(&folder, &files, send)
+        }))
     }
 
     /// What `view` shows of `dataset` in `version` (absent: the newest), as one Parquet file. It is made once; callers who

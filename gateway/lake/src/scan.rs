@@ -9,8 +9,10 @@
 //! All of it runs on a blocking thread, at most [`AHEAD`] batches ahead of the reader.
 
 use std::fmt;
+use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
@@ -29,9 +31,8 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_expr::{PhysicalExpr, conjunction};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::filter_pushdown::PushedDown;
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::{ObjectMeta, ObjectStore};
 use parquet::arrow::RowNumber;
@@ -149,9 +150,7 @@ pub(crate) struct Plan {
     /// Indices of the files to read, from the first position on.
     files: Vec<usize>,
     source: Arc<dyn FileSource>,
-    /// What the reader does not apply by itself.
-    rest: Option<Expr>,
-    /// The columns that are read: the visible ones, those of `rest`, the row number.
+    /// The columns that are read: the visible ones and the row number.
     read: Vec<usize>,
     visible: Vec<Visibility>,
     schema: SchemaRef,
@@ -191,18 +190,13 @@ impl Plan {
             let may = prune::may_match(conjunction(expressions.clone()), &snapshot.schema, &candidates)?;
             files = files.into_iter().zip(may).filter(|(_, may)| *may).map(|(index, _)| index).collect();
         }
-        let (source, rest) = source(&engine, &snapshot.schema, expressions)?;
+        let source = source(&engine, &snapshot.schema, expressions)?;
         let (schema, mut read) = visible_columns(&full, view)?;
-        if rest.is_some() {
-            for filter in conditions {
-                read.push(full.index_of(&filter.column)?);
-            }
-        }
         read.push(full.fields().len());
         let visible = view.columns.iter().map(|(_, visibility)| *visibility).collect();
         let limit = scan.limit.unwrap_or(u64::MAX);
         let dataset = dataset.clone();
-        Ok(Self { engine, dataset, snapshot, files, source, rest, read, visible, schema, start, limit, tag })
+        Ok(Self { engine, dataset, snapshot, files, source, read, visible, schema, start, limit, tag })
     }
 
     /// Starts to read on a blocking thread, which holds `permit` until it is done.
@@ -277,14 +271,7 @@ impl Plan {
             .with_projection_indices(Some(self.read.clone()))?
             .with_batch_size(Some(BATCH_ROWS))
             .build();
-        let plan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
-        Ok(match &self.rest {
-            Some(rest) => {
-                let rest = datafusion::physical_expr::utils::reassign_expr_columns(Arc::clone(rest), &plan.schema())?;
-                Arc::new(FilterExec::try_new(rest, plan)?)
-            }
-            None => plan,
-        })
+        Ok(DataSourceExec::from_data_source(config))
     }
 
     /// The visible part of `batch`, and the position after it.
@@ -306,7 +293,7 @@ struct Piece {
     position: (usize, u64),
 }
 
-/// Rows being read. Dropping it ends the scan.
+/// Rows being read: a stream of batches. Dropping it ends the scan.
 #[derive(Debug)]
 pub struct Rows {
     schema: SchemaRef,
@@ -329,8 +316,8 @@ impl fmt::Debug for Piece {
 impl Rows {
     /// The columns, in the order of the view; masked ones are text.
     #[must_use]
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
     }
 
     /// The table version that the rows are of.
@@ -339,28 +326,16 @@ impl Rows {
         self.snapshot.version
     }
 
-    /// The next batch of at most [`BATCH_ROWS`] rows; none at the end.
-    ///
-    /// # Errors
-    /// [`LakeError::Query`] if a file cannot be read, [`LakeError::CutOff`]; nothing follows then.
-    pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
-        if self.ended {
-            return Ok(None);
-        }
-        let received = self.receiver.recv().await;
-        self.take(received)
-    }
-
-    /// [`Rows::next`] on a thread that may block.
+    /// The next batch, on a thread that may block.
     pub(crate) fn blocking_next(&mut self) -> Result<Option<RecordBatch>> {
         if self.ended {
             return Ok(None);
         }
         let received = self.receiver.blocking_recv();
-        self.take(received)
+        self.accept(received)
     }
 
-    fn take(&mut self, received: Option<Result<Option<Piece>>>) -> Result<Option<RecordBatch>> {
+    fn accept(&mut self, received: Option<Result<Option<Piece>>>) -> Result<Option<RecordBatch>> {
         match received.unwrap_or(Err(LakeError::CutOff)) {
             Ok(Some(piece)) => {
                 self.position = piece.position;
@@ -384,17 +359,19 @@ impl Rows {
         }
         Some(Cursor { v: self.snapshot.version, f: file, r: row, t: self.tag.clone() }.to_string())
     }
+}
 
-    /// The batches as a stream, which ends after an error.
-    pub fn into_stream(self) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
-        stream::unfold(Some(self), |rows| async {
-            let mut rows = rows?;
-            match rows.next().await {
-                Ok(Some(batch)) => Some((Ok(batch), Some(rows))),
-                Ok(None) => None,
-                Err(error) => Some((Err(error), None)),
-            }
-        })
+/// Batches of at most [`BATCH_ROWS`] rows. [`LakeError::Query`] if a file cannot be read, [`LakeError::CutOff`] if the scan
+/// came to no end; nothing follows an error.
+impl Stream for Rows {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let received = ready!(self.receiver.poll_recv(context));
+        Poll::Ready(self.accept(received).transpose())
     }
 }
 
@@ -413,8 +390,8 @@ fn position(text: &str, snapshot: &Snapshot, tag: &str) -> Result<(usize, u64)> 
     Ok(if cursor.r == file.rows { (cursor.f + 1, 0) } else { (cursor.f, cursor.r) })
 }
 
-/// The Parquet source for the columns of a table, with the filters that the reader applies itself, and those it does not.
-fn source(engine: &Engine, columns: &SchemaRef, filters: Vec<Expr>) -> Result<(Arc<dyn FileSource>, Option<Expr>)> {
+/// The Parquet source for the columns of a table, which applies `filters` to every row.
+fn source(engine: &Engine, columns: &SchemaRef, filters: Vec<Expr>) -> Result<Arc<dyn FileSource>> {
     let row = Arc::new(Field::new(ROW_NUMBER, DataType::Int64, true).with_extension_type(RowNumber));
     let table = TableSchema::builder(Arc::clone(columns))
         .with_table_partition_cols(schema::partition_fields().to_vec())
@@ -424,15 +401,11 @@ fn source(engine: &Engine, columns: &SchemaRef, filters: Vec<Expr>) -> Result<(A
         .with_parquet_file_reader_factory(Arc::clone(&engine.readers) as _)
         .with_pushdown_filters(true);
     let config = engine.context.session_config().options();
-    let pushed = source.try_pushdown_filters(filters.clone(), config)?;
-    let left: Vec<_> = filters
-        .into_iter()
-        .zip(pushed.filters)
-        .filter(|(_, pushed)| matches!(pushed, PushedDown::No))
-        .map(|(filter, _)| filter)
-        .collect();
-    let rest = (!left.is_empty()).then(|| conjunction(left));
-    Ok((pushed.updated_node.unwrap_or_else(|| Arc::new(source)), rest))
+    let pushed = source.try_pushdown_filters(filters, config)?;
+    if pushed.filters.iter().any(|pushed| matches!(pushed, PushedDown::No)) {
+        return Err(LakeError::Misuse("a filter that the reader does not apply"));
+    }
+    Ok(pushed.updated_node.unwrap_or_else(|| Arc::new(source)))
 }
 
 /// The columns of `view` as a schema and as indices into `full`.

@@ -9,6 +9,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use crate::durable;
 use crate::error::{LakeError, Result};
 use crate::stats;
+use crate::work::Send;
 
 /// The most periods that one delivery may hold. Each is an open file, and a delivery that spreads over more is a backlog
 /// that its sender can split.
@@ -80,12 +82,14 @@ impl Stager {
         let key = period.map(str::to_owned);
         if !self.open.contains_key(&key) {
             if self.open.len() >= MAX_OPEN_PERIODS {
-                return Err(LakeError::TooManyPeriods);
+                return Err(LakeError::TooManyPeriods { limit: MAX_OPEN_PERIODS });
             }
             let open = self.open_file(batch)?;
             self.open.insert(key.clone(), open);
         }
-        let Some(open) = self.open.get_mut(&key) else { return Err(LakeError::TooManyPeriods) };
+        let Some(open) = self.open.get_mut(&key) else {
+            return Err(LakeError::TooManyPeriods { limit: MAX_OPEN_PERIODS });
+        };
         open.writer.write(batch).map_err(|e| LakeError::parquet(&open.path, e))?;
         open.rows += batch.num_rows() as u64;
         note_not_numbers(batch, &mut open.not_numbers);
@@ -163,6 +167,21 @@ impl Drop for Stager {
             let _ = fs::remove_file(&open.path);
         }
     }
+}
+
+/// Sends the rows of `files` of the table in `folder`, one file after the other.
+pub(crate) fn read(folder: &Path, files: &[StagedFile], send: Send<'_, RecordBatch>) -> Result<()> {
+    for file in files {
+        let path = folder.join(&file.path);
+        let input = File::open(&path).map_err(|e| LakeError::io(&path, e))?;
+        let reader = ParquetRecordBatchReaderBuilder::try_new(input).and_then(|builder| builder.build());
+        for batch in reader.map_err(|e| LakeError::parquet(&path, e))? {
+            if !send(batch?) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// How data files are written: columns whose values hardly repeat in `sample` get no dictionary.

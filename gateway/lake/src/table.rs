@@ -118,14 +118,14 @@ impl Table {
 
     fn old_snapshot(&self, version: u64, latest: &Snapshot) -> Result<Arc<Snapshot>> {
         if version > latest.version {
-            return Err(LakeError::VersionGone(version));
+            return Err(LakeError::UnknownVersion { version });
         }
         let remembered = |old: &[Arc<Snapshot>]| old.iter().find(|snapshot| snapshot.version == version).cloned();
         if let Some(found) = remembered(&self.old.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(found);
         }
         let state = self.log.load(Some(version)).map_err(|error| match error {
-            LogError::Absent => LakeError::VersionGone(version),
+            LogError::Absent => LakeError::UnknownVersion { version },
             other => self.explain(other),
         })?;
         let snapshot = Arc::new(state.snapshot());
@@ -328,7 +328,7 @@ impl Table {
         for version in keep {
             match self.snapshot(Some(*version)) {
                 Ok(kept) => needed.extend(kept.files.iter().map(|file| file.path.clone())),
-                Err(LakeError::VersionGone(_)) => {}
+                Err(LakeError::UnknownVersion { .. }) => {}
                 Err(other) => return Err(other),
             }
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use futures::TryStreamExt as _;
 use proptest::prelude::*;
 use serde_json::Map;
 use simpul_core::agreement::Visibility;
@@ -81,8 +82,8 @@ impl Bench {
     async fn read(&self, view: &View, scan: Scan) -> Vec<RecordBatch> {
         let mut rows = self.lake.scan(&dataset(), view, scan).await.unwrap();
         let mut batches = Vec::new();
-        while let Some(batch) = rows.next().await.unwrap() {
-            assert_eq!(&batch.schema(), rows.schema());
+        while let Some(batch) = rows.try_next().await.unwrap() {
+            assert_eq!(batch.schema(), rows.schema());
             batches.push(batch);
         }
         batches
@@ -215,7 +216,7 @@ async fn pages_put_together_are_the_whole() {
             loop {
                 let scan = Scan { version: None, after, limit: Some(size) };
                 let mut page = bench.lake.scan(&dataset(), &view, scan).await.unwrap();
-                while let Some(batch) = page.next().await.unwrap() {
+                while let Some(batch) = page.try_next().await.unwrap() {
                     paged.extend(batch.column(0).as_primitive::<Int64Type>().values().iter().copied());
                 }
                 after = page.cursor();
@@ -239,9 +240,9 @@ async fn a_damaged_file_is_an_error_and_not_the_end() {
     fs::write(bench.folder.path().join("penduduk").join(&files[0].path), vec![0; files[0].bytes as usize]).unwrap();
     bench.lake.commit(&dataset(), bench.commit(2, Mode::Append, files)).await.unwrap();
     let mut rows = bench.lake.scan(&dataset(), &all(), Scan::default()).await.unwrap();
-    assert_eq!(rows.next().await.unwrap().unwrap().num_rows(), 1);
-    assert!(matches!(rows.next().await, Err(LakeError::Query(_))));
-    assert!(rows.next().await.unwrap().is_none());
+    assert_eq!(rows.try_next().await.unwrap().unwrap().num_rows(), 1);
+    assert!(matches!(rows.try_next().await, Err(LakeError::Query(_))));
+    assert!(rows.try_next().await.unwrap().is_none());
     assert!(bench.lake.extract_parquet(&dataset(), &all(), None).await.is_err());
     let names = durable::names(&bench.folder.path().join(extract::EXTRACTS)).unwrap();
     assert!(names.is_empty(), "{names:?}");
@@ -255,7 +256,7 @@ async fn a_foreign_cursor_is_refused() {
         let lake = bench.lake.clone();
         async move {
             let mut rows = lake.scan(&dataset(), &view, Scan { limit: Some(1), ..Scan::default() }).await.unwrap();
-            while rows.next().await.unwrap().is_some() {}
+            while rows.try_next().await.unwrap().is_some() {}
             rows.cursor().unwrap()
         }
     };
@@ -296,7 +297,7 @@ async fn too_many_periods_are_refused() {
     }
     stager.write(Some("0"), &batch(&[("b", None)])).unwrap();
     let refused = stager.write(Some("more"), &batch(&[("a", None)])).unwrap_err();
-    assert!(matches!(refused, LakeError::TooManyPeriods));
+    assert!(matches!(refused, LakeError::TooManyPeriods { .. }));
     drop(stager);
     assert!(durable::names(&bench.folder.path().join("penduduk/data")).unwrap().is_empty());
 }
@@ -378,7 +379,7 @@ async fn vacuum_removes_what_nobody_needs() {
     assert_eq!(bench.numbers(&all(), None).await, [30]);
     assert_eq!(bench.numbers(&all(), Some(12)).await, [12]);
     let gone = bench.lake.scan(&dataset(), &all(), Scan { version: Some(5), ..Scan::default() }).await;
-    assert!(matches!(gone, Err(LakeError::VersionGone(5))));
+    assert!(matches!(gone, Err(LakeError::UnknownVersion { version: 5 })));
 }
 
 #[tokio::test]
@@ -536,7 +537,6 @@ async fn the_oldest_extracts_make_room_unless_somebody_holds_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_are_streamed_as_csv_and_arrow() {
-    use futures::TryStreamExt as _;
     let bench = Bench::new().await;
     bench.append(1, &[("=1", Some(1)), ("b", None)]).await;
     let (name, view) = (dataset(), all());
@@ -546,4 +546,114 @@ async fn rows_are_streamed_as_csv_and_arrow() {
     let ipc: Vec<bytes::Bytes> = rows().await.unwrap().encode(Encoding::Arrow).try_collect().await.unwrap();
     let reader = arrow::ipc::reader::StreamReader::try_new(std::io::Cursor::new(ipc.concat()), None).unwrap();
     assert_eq!(reader.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 2);
+}
+
+#[tokio::test]
+async fn the_files_of_a_delivery_can_be_read_after_they_left_the_table() {
+    let bench = Bench::new().await;
+    let files = bench.stage(Some("2024"), &[("a", Some(1)), ("b", None)]);
+    bench.lake.commit(&dataset(), bench.commit(1, Mode::Replace, files.clone())).await.unwrap();
+    bench.replace(2, "2024", &[("c", Some(3))]).await;
+    let read = bench.lake.read_files(&dataset(), files.clone()).await.unwrap();
+    let batches: Vec<RecordBatch> = read.try_collect().await.unwrap();
+    assert_eq!(batches, [batch(&[("a", Some(1)), ("b", None)])]);
+    let late = Timestamp::from_millis(now_millis() + 60_000);
+    bench.lake.vacuum(&dataset(), late, Vec::new()).await.unwrap();
+    let gone: Result<Vec<RecordBatch>> = bench.lake.read_files(&dataset(), files).await.unwrap().try_collect().await;
+    assert!(matches!(gone, Err(LakeError::Io { .. })));
+}
+
+/// Rows of every type, with gaps, in files whose bounds differ.
+fn typed(range: std::ops::Range<i64>) -> RecordBatch {
+    use arrow::array::*;
+    let some = |n: &i64| n % 7 != 3;
+    let each = || range.clone().map(|n| Some(n).filter(some));
+    let decimals =
+        Decimal128Array::from_iter(each().map(|n| n.map(|n| i128::from(n) * 5))).with_precision_and_scale(20, 2);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("teks", Arc::new(StringArray::from_iter(each().map(|n| n.map(|n| format!("{}_{}%", n % 5, n)))))),
+        ("bulat", Arc::new(Int64Array::from_iter(each()))),
+        ("kecil", Arc::new(Int32Array::from_iter(each().map(|n| n.map(|n| (n % 100) as i32))))),
+        ("desimal", Arc::new(decimals.unwrap())),
+        ("pecahan", Arc::new(Float64Array::from_iter(each().map(|n| n.map(|n| n as f64 / 8.0))))),
+        ("tanggal", Arc::new(Date32Array::from_iter(each().map(|n| n.map(|n| n as i32))))),
+        (
+            "waktu",
+            Arc::new(
+                TimestampMicrosecondArray::from_iter(each().map(|n| n.map(|n| n * 1_000_000))).with_timezone("UTC"),
+            ),
+        ),
+        ("ya", Arc::new(BooleanArray::from_iter(each().map(|n| n.map(|n| n % 2 == 0))))),
+    ];
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+#[tokio::test]
+async fn a_filter_finds_what_it_finds_when_everything_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::open(folder.path()).unwrap();
+    lake.ensure(&dataset(), &typed(0..1).schema()).await.unwrap();
+    let ranges = [0..50, 50..300, 300..301, 1000..9000];
+    for (sequence, range) in (1..).zip(ranges.clone()) {
+        let mut stager = lake.stage(&dataset(), "x").unwrap();
+        stager.write(None, &typed(range)).unwrap();
+        let (source, origin) = ("s".to_owned(), "s".to_owned());
+        let files = stager.finish().unwrap();
+        let commit =
+            Commit { source, sequence, mode: Mode::Append, origin, base_version: None, files, info: Map::new() };
+        lake.commit(&dataset(), commit).await.unwrap();
+    }
+    let whole: Vec<RecordBatch> = ranges.into_iter().map(typed).collect();
+    let filters = [
+        &["teks=eq.2_57%"][..],
+        &["teks=like.2_5*%"],
+        &["teks=like.*1%"],
+        &["teks=neq.0_0%"],
+        &["teks=in.(2_57%,0_1000%,lain)"],
+        &["bulat=is.null"],
+        &["bulat=gte.49", "bulat=lt.301"],
+        &["kecil=eq.0"],
+        &["desimal=eq.10.05"],
+        &["desimal=gt.449.95"],
+        &["pecahan=lte.6.25"],
+        &["tanggal=eq.1970-02-20"],
+        &["tanggal=gt.1994-08-01"],
+        &["waktu=lt.1970-01-01T08:00:50+08:00"],
+        &["waktu=gte.1970-01-01T02:29:58.5Z"],
+        &["ya=eq.true", "bulat=lte.60"],
+        &["ya=is.notnull", "teks=is.notnull", "bulat=eq.300"],
+        &["teks=eq.tidak ada"],
+    ];
+    for texts in filters {
+        let parsed: Vec<simpul_core::filter::Filter> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        let mut expected = Vec::new();
+        for batch in &whole {
+            let mut kept = vec![true; batch.num_rows()];
+            for filter in &parsed {
+                let met = condition::expression(filter, batch.schema_ref()).unwrap().evaluate(batch).unwrap();
+                let met = met.into_array(batch.num_rows()).unwrap();
+                kept.iter_mut().zip(met.as_boolean()).for_each(|(kept, met)| *kept &= met == Some(true));
+            }
+            let numbers = batch.column_by_name("bulat").unwrap().as_primitive::<Int64Type>().iter();
+            expected.extend(numbers.zip(kept).filter(|(_, kept)| *kept).map(|(number, _)| number));
+        }
+        let view = view(&[("bulat", Visibility::Clear)], texts);
+        let rows = lake.scan(&dataset(), &view, Scan::default()).await.unwrap();
+        let batches: Vec<RecordBatch> = rows.try_collect().await.unwrap();
+        let found: Vec<Option<i64>> = batches
+            .iter()
+            .flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().iter().collect::<Vec<_>>())
+            .collect();
+        assert_eq!(found, expected, "{texts:?}");
+        assert!(texts[0].contains("tidak ada") || !expected.is_empty(), "{texts:?} finds nothing");
+    }
+}
+
+#[tokio::test]
+async fn a_view_may_show_partition_columns_alone() {
+    let bench = Bench::new().await;
+    bench.replace(1, "2024", &[("a", Some(1)), ("b", Some(2))]).await;
+    let batches =
+        bench.read(&view(&[(PERIOD, Visibility::Clear)], &["_period=gte.2024", "jumlah=eq.2"]), Scan::default()).await;
+    assert_eq!(batches[0].column(0).as_string::<i32>().iter().collect::<Vec<_>>(), [Some("2024")]);
 }

@@ -29,9 +29,8 @@ def by_polars(path):
 
 
 def by_duckdb(table):
-    rows, total = duckdb.sql(
-        "SELECT count(*), sum(jumlah) FROM read_parquet(?, union_by_name = true)", params=[table.file_uris()]
-    ).fetchone()
+    query = "SELECT count(*), sum(jumlah) FROM read_parquet(?, union_by_name = true)"
+    [(rows, total)] = duckdb.connect().execute(query, [table.file_uris()]).fetchall()
     return {"rows": rows, "jumlah": int(total)}
 
 
