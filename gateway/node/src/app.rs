@@ -239,8 +239,7 @@ impl App {
             let pem = simpul_certs::files::read_secret(&self.config.tls.key)?;
             let key = SigningKey::from_pem(std::str::from_utf8(&pem)?)?;
             let own = OwnCertificate::load(&self.config.tls.certificate, &self.config.tls.key, self.now())?;
-            let mut chain: Vec<Vec<u8>> = own.chain().iter().map(|der| der.to_vec()).collect();
-            chain.extend(simpul_certs::files::roots(&self.config.tls.ca)?);
+            let chain = own.chain_to_root(&self.config.tls.ca)?;
             Ok(jws::sign_receipt(receipt, &key, &chain)?)
         };
         sign().map_err(Refusal::internal)

@@ -16,9 +16,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::response::Response;
 use futures::future::BoxFuture;
+use http::request::Parts;
 use http::{HeaderValue, Version, header};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -296,8 +297,10 @@ pub async fn handle(app: Arc<App>, route: &'static crate::routes::Route, request
     let outcome = async {
         let connection = connection.ok_or_else(|| Refusal::internal("a request without a connection"))?;
         account.from(connection.peer);
-        let (caller, allowance) = admit(&app, route, &connection, &request, &account).await?;
-        let (params, request) = path_params(request).await?;
+        let (mut head, body) = request.into_parts();
+        let (caller, allowance) = admit(&app, route, &connection, &head, &account).await?;
+        let params = path_params(&mut head).await?;
+        let request = Request::from_parts(head, body);
         let context = Context { app: app.clone(), request: id.clone(), language, caller, account: account.clone(), params };
         let mut response = (route.run)(context, request).await?;
         if let Some(allowance) = allowance {
@@ -319,7 +322,7 @@ async fn admit(
     app: &App,
     route: &crate::routes::Route,
     connection: &Connection,
-    request: &Request,
+    request: &Parts,
     account: &Account,
 ) -> Result<(Option<Caller>, Option<Allowance>), Refusal> {
     well_formed(request)?;
@@ -337,26 +340,26 @@ async fn admit(
 }
 
 /// Refuses what is wrong with a request before anyone asks who sent it.
-fn well_formed(request: &Request) -> Result<(), Refusal> {
-    let uri = request.uri();
+fn well_formed(request: &Parts) -> Result<(), Refusal> {
+    let uri = &request.uri;
     let length = uri.path().len() + uri.query().map_or(0, str::len);
     if length > 8 << 10 {
         return Err(Refusal::new(Kind::UriTooLong, "at most 8192 bytes"));
     }
-    let size: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if request.headers().len() > 100 || size > 16 << 10 {
+    let size: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if request.headers.len() > 100 || size > 16 << 10 {
         return Err(Refusal::new(Kind::HeadersTooLarge, "at most 100 headers and 16 KiB").and_close());
     }
     let names = uri.query().unwrap_or_default().split('&').map(|pair| pair.split('=').next().unwrap_or_default());
     if names.into_iter().any(|name| name.eq_ignore_ascii_case("access_token")) {
         return Err(Refusal::new(Kind::TokenInQuery, "send it in the Authorization header"));
     }
-    if request.headers().get_all(header::AUTHORIZATION).iter().count() > 1 {
+    if request.headers.get_all(header::AUTHORIZATION).iter().count() > 1 {
         return Err(Refusal::new(Kind::TwoAuthorizations, ""));
     }
-    let both = request.version() <= Version::HTTP_11
-        && request.headers().contains_key(header::TRANSFER_ENCODING)
-        && request.headers().contains_key(header::CONTENT_LENGTH);
+    let both = request.version <= Version::HTTP_11
+        && request.headers.contains_key(header::TRANSFER_ENCODING)
+        && request.headers.contains_key(header::CONTENT_LENGTH);
     if both {
         return Err(Refusal::new(Kind::Malformed, "Content-Length and Transfer-Encoding together").and_close());
     }
@@ -380,7 +383,7 @@ async fn authorize(
     route: &crate::routes::Route,
     connection: &Connection,
     peer: &PeerIdentity,
-    request: &Request,
+    request: &Parts,
 ) -> Result<Caller, Refusal> {
     let token = match route.access {
         Access::Public | Access::Certificate => None,
@@ -401,10 +404,10 @@ fn verified_token(
     app: &App,
     connection: &Connection,
     peer: &PeerIdentity,
-    request: &Request,
+    request: &Parts,
 ) -> Result<AccessToken, Refusal> {
     let missing = || Refusal::new(Kind::TokenMissing, "POST /v1/token gives one");
-    let value = request.headers().get(header::AUTHORIZATION).ok_or_else(missing)?;
+    let value = request.headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
     let invalid = |reason: &'static str| Refusal::new(Kind::TokenInvalid, "").reason(reason);
     let text = value.to_str().map_err(|_| invalid("not_ascii"))?;
     let token = match text.split_once(' ') {
@@ -468,12 +471,9 @@ async fn settle(
     refusal.into_response(language, request)
 }
 
-async fn path_params(request: Request) -> Result<(Vec<(String, String)>, Request), Refusal> {
-    use axum::extract::{FromRequestParts, RawPathParams};
-    let (mut parts, body) = request.into_parts();
-    let params = RawPathParams::from_request_parts(&mut parts, &())
+async fn path_params(head: &mut Parts) -> Result<Vec<(String, String)>, Refusal> {
+    let params = RawPathParams::from_request_parts(head, &())
         .await
         .map_err(|_| Refusal::new(Kind::NameInvalid, "the path cannot be decoded"))?;
-    let params = params.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    Ok((params, Request::from_parts(parts, body)))
+    Ok(params.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
 }

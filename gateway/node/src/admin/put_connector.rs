@@ -4,7 +4,7 @@
 use axum::extract::Request;
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use simpul_core::id::{ConnectorId, DatasetId};
 use simpul_store::connectors::Connector;
 

@@ -38,11 +38,12 @@ const FORMS: [(&str, &str, Form); 3] = [
 
 /// `GET /v1/datasets/{dataset}/extract`
 pub async fn run(context: Context, request: Request) -> Result<Response, Refusal> {
-    let wanted = query::view(&context, &request).await?;
-    let form = form(wanted.query.get("format"), request.headers())?;
+    let (head, _) = request.into_parts();
+    let wanted = query::view(&context, &head.uri).await?;
+    let form = form(wanted.query.get("format"), &head.headers)?;
     context.account.note("format", format!("{form:?}").to_lowercase());
     match form {
-        Form::Parquet => parquet(&context, &wanted, request.headers()).await,
+        Form::Parquet => parquet(&context, &wanted, &head.headers).await,
         Form::Arrow => arrow(scan(&context, &wanted).await?),
         Form::Csv => csv(scan(&context, &wanted).await?),
     }

@@ -332,13 +332,15 @@ async fn take(
     let mut broken = None;
     while let Some(chunk) = body.next().await {
         match chunk {
-            Ok(chunk) if sender.send(chunk).await.is_err() => {
-                if submission.drain {
-                    drain(&mut body).await.map_err(Stopped::Body)?;
+            Ok(chunk) => {
+                if sender.send(chunk).await.is_err() {
+                    // The intake has stopped; its reason comes below.
+                    if submission.drain {
+                        drain(&mut body).await.map_err(Stopped::Body)?;
+                    }
+                    break;
                 }
-                break;
             }
-            Ok(_) => {}
             Err(refusal) => {
                 broken = Some(refusal);
                 break;
@@ -429,12 +431,12 @@ async fn again(
         State::Refused { payload, .. } => *payload,
         _ => None,
     };
-    match held {
-        Some(held) if payload_digest(app, submission.coding, body).await? != held => {
+    if let Some(held) = held {
+        if payload_digest(app, submission.coding, body).await? != held {
             return Err(Refusal::new(other, "").member("delivery", record.delivery.id));
         }
-        None if submission.drain => drain(&mut body).await?,
-        _ => {}
+    } else if submission.drain {
+        drain(&mut body).await?;
     }
     let report = stored_report(app, &record.delivery.id).await?;
     Ok(Answer { record, report, language: submission.language, replayed: true })

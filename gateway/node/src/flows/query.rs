@@ -16,7 +16,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use futures::{StreamExt, TryStreamExt};
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use serde_json::{Value, json};
 use simpul_core::access::View;
 use simpul_core::agreement::{Agreement, Operation};
@@ -54,10 +54,10 @@ pub struct Wanted {
 ///
 /// # Errors
 /// 403 without agreement or for a column that it does not show; 404 when there is no such dataset for those who may know.
-pub async fn view(context: &Context, request: &Request) -> Result<Wanted, Refusal> {
+pub async fn view(context: &Context, uri: &Uri) -> Result<Wanted, Refusal> {
     let dataset: DatasetId = context.name("dataset")?;
     let agreement = context.grant(Operation::Read, &dataset).await?;
-    let query = QueryString::of(request.uri())?;
+    let query = QueryString::of(uri)?;
     let contract = context.app.contracts.find(&context.app.store, &dataset, None).await?;
     let contract = contract.ok_or_else(|| Refusal::new(Kind::NotFound, ""))?;
     let whole = View::of(&agreement, contract.fields().iter().map(simpul_schemas::Field::name));
@@ -154,7 +154,8 @@ async fn any_agreement(context: &Context, dataset: &DatasetId) -> Result<Agreeme
 
 /// `GET /v1/datasets/{dataset}/records`
 pub async fn records(context: Context, request: Request) -> Result<Response, Refusal> {
-    let wanted = view(&context, &request).await?;
+    let (head, _) = request.into_parts();
+    let wanted = view(&context, &head.uri).await?;
     let app = &context.app;
     let most = app.config.limits.page_records;
     let limit = match wanted.query.get("limit") {
@@ -163,7 +164,7 @@ pub async fn records(context: Context, request: Request) -> Result<Response, Ref
             Refusal::new(Kind::Malformed, format!("limit is a number from 1 to {most}"))
         })?,
     };
-    let lines = wants_lines(request.headers())?;
+    let lines = wants_lines(&head.headers)?;
     let scan = Scan {
         version: version(&wanted.query)?,
         after: wanted.query.get("cursor").map(str::to_owned),
