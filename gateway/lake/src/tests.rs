@@ -614,7 +614,7 @@ async fn a_filter_finds_what_it_finds_when_everything_is_read() {
         &["bulat=gte.49", "bulat=lt.301"],
         &["kecil=eq.0"],
         &["desimal=eq.10.05"],
-        &["desimal=gt.449.95"],
+        &["desimal=gt.449.9"],
         &["pecahan=lte.6.25"],
         &["tanggal=eq.1970-02-20"],
         &["tanggal=gt.1994-08-01"],
