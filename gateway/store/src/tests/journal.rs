@@ -109,6 +109,9 @@ fn a_forwarded_delivery_keeps_its_number_and_an_older_one_is_stale() {
         store.transition("other", "staged", &refused(RefusedBecause::Stale)).await.unwrap();
         assert_eq!(to_landing(&store, &forwarded("nine", 9), "2024").await, 9);
         assert_eq!(to_landing(&store, &delivery("push", "a/node", "push"), "2024").await, 10);
+        store.begin(&forwarded("ten", 10)).await.unwrap();
+        store.transition("ten", "receiving", &State::Staged(staged("2024"))).await.unwrap();
+        assert_eq!(store.take_sequence("ten").await.unwrap_err().code(), "stale", "the push has this number");
     });
 }
 
