@@ -218,6 +218,11 @@ pub(super) fn a_batch_began_behind(path: &Path, offset: u64) -> Result<bool, Aud
     }
 }
 
+/// Hashes as a file holds them.
+pub(super) fn joined(hashes: &[Digest]) -> Vec<u8> {
+    hashes.iter().flat_map(|hash| *hash.as_bytes()).collect()
+}
+
 /// Reads hash number `index` and those after it from a file of hashes.
 pub(super) struct Hashes {
     path: PathBuf,

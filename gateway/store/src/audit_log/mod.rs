@@ -95,6 +95,7 @@ impl AuditLog {
     pub fn open(options: AuditOptions) -> Result<Self, AuditError> {
         let AuditOptions { dir, key_file, origin, per_segment, faults } = options;
         fs::create_dir_all(&dir).map_err(|error| AuditError::io(&dir, &error))?;
+        files::sync_folder_of(&dir)?;
         let lock = FolderLock::acquire(&dir).map_err(|error| match error {
             StoreError::Io { path, source } => AuditError::io(&path, &source),
             _ => AuditError::InUse(dir.clone()),

@@ -105,10 +105,10 @@ fn begin(layout: &Layout, signer: &Signer) -> Result<Recovered, AuditError> {
     let origin = signer.public().origin().clone();
     let empty = Checkpoint { origin, size: 0, root: tree.root(), extensions: vec![] };
     let note = empty.sign(signer.public(), &|message| signer.sign(message));
-    let checkpoints = CheckpointFile::create(&layout.checkpoints(), &note)?;
     for path in [layout.leaves(), layout.tiles()] {
         File::create(&path).map_err(|error| AuditError::io(&path, &error))?;
     }
+    let checkpoints = CheckpointFile::create(&layout.checkpoints(), &note)?;
     Ok(Recovered { files: open_files(layout, 0)?, tree, checkpoints, signed: 0, opened: Opened::default() })
 }
 
@@ -178,10 +178,11 @@ fn cut(path: &Path, length: u64) -> Result<u64, AuditError> {
 /// The tree of the cached tiles below the tail and of the tail. `None` if the caches do not lead to the
 /// signed root. The cached hashes of the tail are brought in line with the entries.
 fn tree_of(layout: &Layout, signed: &Checkpoint, tail: &Tail) -> Result<Option<Tree>, AuditError> {
-    let Some(tiles) = read_hashes(layout.tiles(), tail.base / TILE)? else { return Ok(None) };
-    if length_of(&layout.leaves())? < tail.base * HASH {
+    let lost = !layout.leaves().exists() || !layout.tiles().exists();
+    if lost || length_of(&layout.leaves())? < tail.base * HASH {
         return Ok(None);
     }
+    let Some(tiles) = read_hashes(layout.tiles(), tail.base / TILE)? else { return Ok(None) };
     let mut tree = Tree::of_tiles(tiles);
     let mut root = (tree.size() == signed.size).then(|| tree.root());
     let mut tail_tiles = Vec::new();
@@ -223,6 +224,9 @@ fn rebuild(layout: &Layout, known: &[Checkpoint], segments: u64) -> Result<Tree,
     let mut changed = None;
     let mut tree = Tree::default();
     let mut vouched = 0;
+    let mut known: Vec<&Checkpoint> = known.iter().collect();
+    known.sort_by_key(|checkpoint| checkpoint.size);
+    let mut known = known.into_iter().peekable();
     for first in (0..segments).map(|nth| nth * layout.per_segment) {
         let mut records = Records::open(layout.segment(first))?;
         while records.advance()? == Found::Record {
@@ -235,8 +239,8 @@ fn rebuild(layout: &Layout, known: &[Checkpoint], segments: u64) -> Result<Tree,
                 changed = changed.or(Some(index));
             }
             caches.add(leaf, tree.push(leaf))?;
-            for checkpoint in known.iter().filter(|checkpoint| checkpoint.size == tree.size()) {
-                if checkpoint.root != tree.root() {
+            while let Some(checkpoint) = known.next_if(|checkpoint| checkpoint.size <= tree.size()) {
+                if checkpoint.size > 0 && checkpoint.root != tree.root() {
                     let index = changed.filter(|index| *index >= vouched).unwrap_or(vouched);
                     return Err(AuditError::Contradiction { index, what: "the entry was changed" });
                 }
@@ -319,13 +323,12 @@ fn read_hashes(path: PathBuf, count: u64) -> Result<Option<Vec<Digest>>, AuditEr
 
 /// Makes `hashes` those of the file from number `index` on, and ends it there.
 fn replace_hashes(path: &Path, index: u64, hashes: &[Digest]) -> Result<(), AuditError> {
-    let bytes: Vec<u8> = hashes.iter().flat_map(|hash| *hash.as_bytes()).collect();
     let opened = OpenOptions::new().write(true).create(true).truncate(false).open(path);
     opened
         .and_then(|mut file| {
             file.set_len(index * HASH)?;
             file.seek(SeekFrom::End(0))?;
-            file.write_all(&bytes)
+            file.write_all(&files::joined(hashes))
         })
         .map_err(|error| AuditError::io(path, &error))
 }

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoints::CheckpointFile;
 use super::error::AuditError;
-use super::files::{Layout, push_record, sync_folder_of};
+use super::files::{Layout, joined, push_record, sync_folder_of};
 use super::key::Signer;
 use super::recover::{Files, Opened, Recovered, open_segment, recover};
 use super::tree::Tree;
@@ -187,8 +187,10 @@ impl Writer {
             return Err(error);
         }
         self.files.durable += bytes.len() as u64;
+        // Readers compare every entry they see with its hash, so the hashes come first.
+        let cached = self.write_leaves(&leaves);
         let tiles = self.publish(&leaves);
-        let cached = self.write_hashes(&leaves, &tiles);
+        let cached = cached.and_then(|()| self.write_tiles(&tiles));
         for ((index, leaf_hash), reply) in (start..).zip(leaves).zip(replies) {
             // The caller may have gone; the entry stands.
             let _ = reply.send(Ok(Appended { index, leaf_hash }));
@@ -210,11 +212,14 @@ impl Writer {
         leaves.iter().filter_map(|leaf| head.tree.push(*leaf)).collect()
     }
 
-    fn write_hashes(&mut self, leaves: &[Digest], tiles: &[Digest]) -> Result<(), AuditError> {
-        let bytes = |hashes: &[Digest]| hashes.iter().flat_map(|hash| *hash.as_bytes()).collect::<Vec<u8>>();
-        let written =
-            self.files.leaves.write_all(&bytes(leaves)).and_then(|()| self.files.tiles.write_all(&bytes(tiles)));
+    fn write_leaves(&mut self, leaves: &[Digest]) -> Result<(), AuditError> {
+        let written = self.files.leaves.write_all(&joined(leaves));
         written.map_err(|error| AuditError::io(&self.shared.layout.leaves(), &error))
+    }
+
+    fn write_tiles(&mut self, tiles: &[Digest]) -> Result<(), AuditError> {
+        let written = self.files.tiles.write_all(&joined(tiles));
+        written.map_err(|error| AuditError::io(&self.shared.layout.tiles(), &error))
     }
 
     /// Goes on in a new file of entries. The hashes of the full one become durable with it.
