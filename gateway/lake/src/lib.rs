@@ -20,6 +20,7 @@ mod encode;
 mod error;
 mod extract;
 mod log;
+mod place;
 mod prune;
 mod scan;
 mod schema;
@@ -48,6 +49,7 @@ use simpul_core::time::Timestamp;
 pub use encode::{CsvSafe, Encoding};
 pub use error::{LakeError, Result};
 pub use extract::Extract;
+pub use place::MAX_PARTITION_VALUE;
 pub use scan::{BATCH_ROWS, Rows, Scan};
 pub use schema::{MAX_COLUMNS, ORIGIN, PERIOD};
 pub use stage::{MAX_BUFFERED_BYTES, MAX_OPEN_PERIODS, ROW_GROUP_ROWS, Stager};
@@ -183,12 +185,12 @@ impl Lake {
         Ok(unknown_is_none(last)?.flatten().map(|last| last.sequence))
     }
 
-    /// Begins to stage the rows of delivery `delivery`. Blocks, as the stager does.
+    /// Begins to stage the rows of delivery `delivery`, which `origin` delivered first. Blocks, as the stager does.
     ///
     /// # Errors
     /// [`LakeError::UnknownDataset`] before [`Lake::ensure`].
-    pub fn stage(&self, dataset: &DatasetId, delivery: &str) -> Result<Stager> {
-        self.table(dataset).stager(delivery)
+    pub fn stage(&self, dataset: &DatasetId, delivery: &str, origin: &str) -> Result<Stager> {
+        self.table(dataset).stager(delivery, origin)
     }
 
     /// Makes staged rows visible, all of them in one step, durably before it answers. A transaction (source, sequence) that

@@ -250,7 +250,8 @@ impl Plan {
     /// The plan that reads one file from its row number `skip` on.
     fn file(&self, index: usize, skip: u64) -> Result<Arc<dyn ExecutionPlan>> {
         let file = &self.snapshot.files[index];
-        let location = object_store::path::Path::from(format!("{}/{}", self.dataset, file.path));
+        let location = object_store::path::Path::parse(format!("{}/{}", self.dataset, file.path));
+        let location = location.map_err(|_| LakeError::Misuse("not the path of a data file"))?;
         let meta = ObjectMeta {
             location,
             last_modified: DateTime::from_timestamp_millis(file.modified).unwrap_or_default(),

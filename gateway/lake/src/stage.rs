@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::durable;
 use crate::error::{LakeError, Result};
+use crate::place;
 use crate::stats;
 use crate::work::Send;
 
@@ -28,9 +29,6 @@ pub const MAX_OPEN_PERIODS: usize = 64;
 pub const MAX_BUFFERED_BYTES: usize = 64 * 1024 * 1024;
 /// Rows in a row group: large enough to compress well, small enough to skip and to hold one in memory.
 pub const ROW_GROUP_ROWS: usize = 128 * 1024;
-/// The folder of data files within the folder of a table.
-pub(crate) const DATA: &str = "data";
-
 /// Rows that are looked at to tell whether a column repeats its values.
 const SAMPLE_ROWS: usize = 4096;
 
@@ -40,6 +38,7 @@ const SAMPLE_ROWS: usize = 4096;
 pub struct Stager {
     folder: PathBuf,
     table: SchemaRef,
+    origin: String,
     prefix: String,
     /// The columns of this delivery, from its first batch on.
     schema: Option<SchemaRef>,
@@ -62,13 +61,15 @@ impl std::fmt::Debug for Open {
 }
 
 impl Stager {
-    /// A stager of files for the table in `folder`, which has the columns `table`. The names of the files begin with `prefix`.
-    pub(crate) fn new(folder: PathBuf, table: SchemaRef, prefix: &str) -> Self {
+    /// A stager of rows of `origin` for the table in `folder`, which has the columns `table`. The names of the files begin
+    /// with `prefix`.
+    pub(crate) fn new(folder: PathBuf, table: SchemaRef, prefix: &str, origin: &str) -> Self {
         let prefix = prefix.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
-        Self { folder, table, prefix, schema: None, open: BTreeMap::new() }
+        let origin = origin.to_owned();
+        Self { folder, table, origin, prefix, schema: None, open: BTreeMap::new() }
     }
 
-    /// Adds the rows of `batch` to `period` (absent in a dataset of events). The columns of every batch are the same, each
+    /// Adds the rows of `batch` to `period` (absent in a dataset of events; of 1 to [`crate::MAX_PARTITION_VALUE`] bytes). The columns of every batch are the same, each
     /// with the type that the table has; columns of the table that are missing count as null.
     ///
     /// # Errors
@@ -84,7 +85,7 @@ impl Stager {
             if self.open.len() >= MAX_OPEN_PERIODS {
                 return Err(LakeError::TooManyPeriods { limit: MAX_OPEN_PERIODS });
             }
-            let open = self.open_file(batch)?;
+            let open = self.open_file(period, batch)?;
             self.open.insert(key.clone(), open);
         }
         let Some(open) = self.open.get_mut(&key) else {
@@ -114,8 +115,8 @@ impl Stager {
                 stats: stats::of(&metadata, self.schema.as_deref(), &open.not_numbers),
             });
         }
-        if !staged.is_empty() {
-            durable::sync_folder(&self.folder.join(DATA))?;
+        for folder in self.open.values().filter_map(|open| open.path.parent()) {
+            durable::sync_folder(folder)?;
         }
         self.open.clear();
         Ok(staged)
@@ -140,8 +141,10 @@ impl Stager {
         Ok(())
     }
 
-    fn open_file(&self, first: &RecordBatch) -> Result<Open> {
-        let relative = format!("{DATA}/{}-{}.parquet", self.prefix, Uuid::now_v7());
+    fn open_file(&self, period: Option<&str>, first: &RecordBatch) -> Result<Open> {
+        let partition = place::folder(&self.origin, period)?;
+        durable::create_folder(&self.folder, &self.folder.join(&partition))?;
+        let relative = format!("{partition}/{}-{}.parquet", self.prefix, Uuid::now_v7());
         let path = self.folder.join(&relative);
         let file = File::create_new(&path).map_err(|e| LakeError::io(&path, e))?;
         let writer = ArrowWriter::try_new(file, first.schema(), Some(properties(first)?));
@@ -186,7 +189,7 @@ pub(crate) fn read(folder: &Path, files: &[StagedFile], send: Send<'_, RecordBat
 
 /// How data files are written: columns whose values hardly repeat in `sample` get no dictionary.
 pub(crate) fn properties(sample: &RecordBatch) -> Result<WriterProperties> {
-    let level = ZstdLevel::try_new(1).map_err(|e| LakeError::parquet(Path::new(DATA), e))?;
+    let level = ZstdLevel::try_new(1).map_err(|e| LakeError::parquet(Path::new(""), e))?;
     let mut properties = WriterProperties::builder()
         .set_created_by("simpul".to_owned())
         .set_compression(Compression::ZSTD(level))

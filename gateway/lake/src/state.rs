@@ -7,6 +7,7 @@ use arrow::datatypes::SchemaRef;
 use serde::Deserialize;
 
 use crate::action::{Action, Add, MetaData, Remove, Txn};
+use crate::place;
 use crate::schema::{self, ORIGIN, PERIOD};
 
 /// The tag of an `add` that holds the version in which its rows came or changed, which compaction leaves as it was.
@@ -55,7 +56,7 @@ pub(crate) struct State {
     pub schema: SchemaRef,
     pub files: Arc<Vec<Arc<DataFile>>>,
     pub txns: BTreeMap<String, LastTxn>,
-    /// Removed files that may still be on disk.
+    /// Removed files that may still be on disk, by path.
     pub tombstones: BTreeMap<String, Remove>,
     /// The version of the newest checkpoint.
     pub checkpoint: Option<u64>,
@@ -71,7 +72,7 @@ impl DataFile {
     /// The file in the form of the log.
     pub fn to_add(&self, data_change: bool) -> Add {
         Add {
-            path: self.path.clone(),
+            path: place::to_log(&self.path),
             partition_values: self.partition_values(),
             size: i64::try_from(self.bytes).unwrap_or(i64::MAX),
             modification_time: self.modified,
@@ -84,7 +85,7 @@ impl DataFile {
     /// The file's removal at `now` in the form of the log.
     pub fn to_remove(&self, now: i64, data_change: bool) -> Remove {
         Remove {
-            path: self.path.clone(),
+            path: place::to_log(&self.path),
             deletion_timestamp: Some(now),
             data_change,
             extended_file_metadata: Some(true),
@@ -109,7 +110,7 @@ impl DataFile {
             rows: counted.num_records,
             bytes: u64::try_from(add.size).map_err(|_| format!("size of {}", add.path))?,
             modified: add.modification_time,
-            path: add.path,
+            path: place::from_log(&add.path),
             stats,
         })
     }
@@ -160,8 +161,9 @@ impl State {
                 self.txns.insert(app_id, LastTxn { sequence, version: Some(version), updated });
             }
             if let Some(remove) = action.remove {
-                removed.insert(remove.path.clone());
-                self.tombstones.insert(remove.path.clone(), remove);
+                let path = place::from_log(&remove.path);
+                removed.insert(path.clone());
+                self.tombstones.insert(path, remove);
             }
             if let Some(add) = action.add {
                 added.push(Arc::new(DataFile::from_add(add, version)?));

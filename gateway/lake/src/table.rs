@@ -20,8 +20,9 @@ use crate::durable;
 use crate::error::{LakeError, Result};
 use crate::log::{Log, LogError};
 use crate::now_millis;
+use crate::place;
 use crate::schema::{self, ORIGIN, PERIOD};
-use crate::stage::{self, DATA, Stager};
+use crate::stage::{self, Stager};
 use crate::state::{DataFile, LastTxn, Snapshot, State};
 
 /// A checkpoint is due after so many commits: a restart reads at most these and one file.
@@ -129,6 +130,10 @@ impl Table {
             other => self.explain(other),
         })?;
         let snapshot = Arc::new(state.snapshot());
+        // The log may reach further back than the data.
+        if !snapshot.files.iter().all(|file| self.folder.join(&file.path).exists()) {
+            return Err(LakeError::UnknownVersion { version });
+        }
         let mut old = self.old.lock().unwrap_or_else(PoisonError::into_inner);
         if old.len() >= OLD_SNAPSHOTS {
             old.remove(0);
@@ -213,7 +218,6 @@ impl Table {
     fn create(&self, root: &std::path::Path, columns: &Schema) -> Result<()> {
         let columns = schema::merge(None, columns)?;
         let mut slot = self.lock();
-        durable::create_folder(root, &self.folder.join(DATA))?;
         durable::create_folder(root, self.log.folder())?;
         let meta_data = Some(MetaData {
             id: Uuid::now_v7().to_string(),
@@ -249,7 +253,13 @@ impl Table {
                 return Ok((Err((version, state.version)), Vec::new()));
             }
             // A replay is answered even if its files are vacuumed by now.
-            commit.files.iter().try_for_each(|file| self.check_staged(file))?;
+            for file in &commit.files {
+                let folder = place::folder(&commit.origin, file.period.as_deref())?;
+                if !file.path.starts_with(&format!("{folder}/")) {
+                    return Err(LakeError::Misuse("a file was staged for another origin or period"));
+                }
+                self.check_staged(file)?;
+            }
             plan_commit(state, commit).map(|(removed, actions)| (Ok(removed), actions))
         })?;
         match outcome {
@@ -266,8 +276,7 @@ impl Table {
 
     /// A file that is committed must be there, whole, and of this table.
     fn check_staged(&self, file: &StagedFile) -> Result<()> {
-        let name = file.path.strip_prefix(DATA).and_then(|rest| rest.strip_prefix('/')).unwrap_or("");
-        if name.is_empty() || name.contains('/') {
+        if !place::is_data_file(&file.path) {
             return Err(LakeError::Misuse("not the path of a staged file"));
         }
         let path = self.folder.join(&file.path);
@@ -276,9 +285,9 @@ impl Table {
     }
 
     /// A stager for this table.
-    pub fn stager(&self, prefix: &str) -> Result<Stager> {
+    pub fn stager(&self, prefix: &str, origin: &str) -> Result<Stager> {
         let snapshot = self.snapshot(None)?;
-        Ok(Stager::new(self.folder.clone(), Arc::clone(&snapshot.schema), prefix))
+        Ok(Stager::new(self.folder.clone(), Arc::clone(&snapshot.schema), prefix, origin))
     }
 
     /// Removes staged files that will not be committed.
@@ -312,8 +321,7 @@ impl Table {
             durable::remove(&self.log.folder().join(name))?;
             removed += 1;
         }
-        for name in durable::names(&self.folder.join(DATA))? {
-            let path = format!("{DATA}/{name}");
+        for path in place::data_files(&self.folder)? {
             if !known.contains(&path) && !keep.contains(path.as_str()) {
                 durable::remove(&self.folder.join(path))?;
                 removed += 1;
@@ -338,9 +346,9 @@ impl Table {
         let due = |path: &str, at: Option<i64>| at.is_some_and(|at| at < before) && !needed.contains(path);
         let paths: Vec<String> = state
             .tombstones
-            .values()
-            .filter(|tombstone| due(&tombstone.path, tombstone.deletion_timestamp))
-            .map(|tombstone| tombstone.path.clone())
+            .iter()
+            .filter(|(path, tombstone)| due(path, tombstone.deletion_timestamp))
+            .map(|(path, _)| path.clone())
             .collect();
         for path in paths {
             durable::remove(&self.folder.join(&path))?;
@@ -348,6 +356,7 @@ impl Table {
             removed += 1;
         }
         drop(slot);
+        self.old.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.log.trim(before, keep)?;
         Ok(removed)
     }
@@ -381,7 +390,7 @@ impl Table {
         let (Some(first), Some(since)) = (group.first(), group.iter().map(|file| file.since).max()) else {
             return Ok(0);
         };
-        let mut stager = Stager::new(self.folder.clone(), Arc::clone(&snapshot.schema), "merged");
+        let mut stager = Stager::new(self.folder.clone(), Arc::clone(&snapshot.schema), "merged", &first.origin);
         for file in group {
             let path = self.folder.join(&file.path);
             let input = File::open(&path).map_err(|e| LakeError::io(&path, e))?;

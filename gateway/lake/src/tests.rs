@@ -14,6 +14,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+const ORIGIN_OF_ALL: &str = "64.02.dukcapil/simpeg";
+
 fn dataset() -> DatasetId {
     "penduduk".parse().unwrap()
 }
@@ -59,7 +61,7 @@ impl Bench {
     }
 
     fn stage(&self, period: Option<&str>, rows: &[(&str, Option<i64>)]) -> Vec<StagedFile> {
-        let mut stager = self.lake.stage(&dataset(), "kiriman").unwrap();
+        let mut stager = self.lake.stage(&dataset(), "kiriman", ORIGIN_OF_ALL).unwrap();
         stager.write(period, &batch(rows)).unwrap();
         stager.finish().unwrap()
     }
@@ -119,8 +121,13 @@ async fn a_replacement_takes_the_place_of_its_period_and_origin_only() {
     bench.replace(2, "2025", &[("a", Some(2))]).await;
     let done = bench.replace(3, "2024", &[("a", Some(3)), ("b", Some(4))]).await;
     assert_eq!((done.version, done.removed_rows), (Some(3), 1));
-    let mut other = bench.commit(1, Mode::Replace, bench.stage(Some("2024"), &[("x", Some(9))]));
-    (other.source, other.origin) = ("child".to_owned(), "64.03.dukcapil/simpeg".to_owned());
+    let origin = "64.03.dukcapil/simpeg";
+    let mut stager = bench.lake.stage(&dataset(), "kiriman", origin).unwrap();
+    stager.write(Some("2024"), &batch(&[("x", Some(9))])).unwrap();
+    let mut other = bench.commit(1, Mode::Replace, stager.finish().unwrap());
+    other.source = "child".to_owned();
+    assert!(matches!(bench.lake.commit(&dataset(), other.clone()).await, Err(LakeError::Misuse(_))));
+    other.origin = origin.to_owned();
     bench.lake.commit(&dataset(), other).await.unwrap();
     assert_eq!(bench.numbers(&all(), None).await, [2, 3, 4, 9]);
     assert_eq!(bench.numbers(&all(), Some(2)).await, [1, 2]);
@@ -275,7 +282,7 @@ async fn what_is_not_committed_is_not_seen_and_swept_when_nobody_wants_it() {
     bench.append(1, &[("a", Some(1))]).await;
     let wanted = bench.stage(None, &[("b", Some(2))]);
     let unwanted = bench.stage(None, &[("c", Some(3))]);
-    drop(bench.lake.stage(&dataset(), "x").map(|mut stager| stager.write(None, &batch(&[("d", None)]))));
+    drop(bench.lake.stage(&dataset(), "x", ORIGIN_OF_ALL).map(|mut stager| stager.write(None, &batch(&[("d", None)]))));
     fs::write(bench.folder.path().join("penduduk/_delta_log/.tmp-left"), "{").unwrap();
     let bench = bench.reopen();
     assert_eq!(bench.numbers(&all(), None).await, [1]);
@@ -291,7 +298,7 @@ async fn what_is_not_committed_is_not_seen_and_swept_when_nobody_wants_it() {
 #[tokio::test]
 async fn too_many_periods_are_refused() {
     let bench = Bench::new().await;
-    let mut stager = bench.lake.stage(&dataset(), "x").unwrap();
+    let mut stager = bench.lake.stage(&dataset(), "x", ORIGIN_OF_ALL).unwrap();
     for period in 0..MAX_OPEN_PERIODS {
         stager.write(Some(&period.to_string()), &batch(&[("a", None)])).unwrap();
     }
@@ -299,7 +306,7 @@ async fn too_many_periods_are_refused() {
     let refused = stager.write(Some("more"), &batch(&[("a", None)])).unwrap_err();
     assert!(matches!(refused, LakeError::TooManyPeriods { .. }));
     drop(stager);
-    assert!(durable::names(&bench.folder.path().join("penduduk/data")).unwrap().is_empty());
+    assert!(place::data_files(&bench.folder.path().join("penduduk")).unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -378,8 +385,10 @@ async fn vacuum_removes_what_nobody_needs() {
     let bench = bench.reopen();
     assert_eq!(bench.numbers(&all(), None).await, [30]);
     assert_eq!(bench.numbers(&all(), Some(12)).await, [12]);
-    let gone = bench.lake.scan(&dataset(), &all(), Scan { version: Some(5), ..Scan::default() }).await;
-    assert!(matches!(gone, Err(LakeError::UnknownVersion { version: 5 })));
+    for version in [5, 20, 99] {
+        let gone = bench.lake.scan(&dataset(), &all(), Scan { version: Some(version), ..Scan::default() }).await;
+        assert!(matches!(gone, Err(LakeError::UnknownVersion { version: named }) if named == version));
+    }
 }
 
 #[tokio::test]
@@ -595,9 +604,9 @@ async fn a_filter_finds_what_it_finds_when_everything_is_read() {
     lake.ensure(&dataset(), &typed(0..1).schema()).await.unwrap();
     let ranges = [0..50, 50..300, 300..301, 1000..9000];
     for (sequence, range) in (1..).zip(ranges.clone()) {
-        let mut stager = lake.stage(&dataset(), "x").unwrap();
+        let mut stager = lake.stage(&dataset(), "x", ORIGIN_OF_ALL).unwrap();
         stager.write(None, &typed(range)).unwrap();
-        let (source, origin) = ("s".to_owned(), "s".to_owned());
+        let (source, origin) = ("s".to_owned(), ORIGIN_OF_ALL.to_owned());
         let files = stager.finish().unwrap();
         let commit =
             Commit { source, sequence, mode: Mode::Append, origin, base_version: None, files, info: Map::new() };

@@ -11,6 +11,8 @@ the list of active files that deltalake gives.
 
 import json
 import sys
+from datetime import date, datetime, timezone
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -35,11 +37,19 @@ def by_duckdb(table):
 
 
 def filtered(path):
-    """A filter that the statistics in the log answer in part: bounds that are wrong lose rows here."""
-    wanted = polars.col("jumlah").is_between(3050, 5010)
-    fast = polars.scan_delta(str(path)).filter(wanted).select(polars.len()).collect().item()
-    slow = polars.scan_delta(str(path)).collect().filter(wanted).height
-    return fast == slow and fast > 0
+    """Filters that the statistics in the log answer in part: bounds that are wrong lose rows here."""
+    column, whole = polars.col, polars.scan_delta(str(path)).collect()
+    conditions = [
+        column("jumlah").is_between(3050, 5010),
+        column("kode") == "64.03",
+        column("nilai") >= Decimal("750.25"),
+        column("pecahan") < 100.5,
+        column("tanggal") > date(1978, 3, 30),
+        column("waktu") <= datetime(1970, 1, 1, 1, 0, tzinfo=timezone.utc),
+        column("_period") == "2024",
+    ]
+    found = [(polars.scan_delta(str(path)).filter(c).collect().height, whole.filter(c).height) for c in conditions]
+    return all(fast == slow and 0 < slow < whole.height for fast, slow in found)
 
 
 def check(name, path, expected):
