@@ -133,29 +133,32 @@ fn damaged(line: &Line, at: usize) -> u64 {
     }
 }
 
+/// The number of a line; one time in four of one that is no entry, so that these few are edited too.
+fn pick(lines: &[Line], random: &mut Random) -> usize {
+    let others: Vec<usize> = (0..lines.len()).filter(|nth| lines[*nth].kind != Kind::Entry).collect();
+    if random.below(4) == 0 { others[random.below(others.len())] } else { random.below(lines.len()) }
+}
+
 fn flip(lines: &[Line], random: &mut Random) -> Edit {
-    let total = lines.iter().map(|line| line.bytes.len()).sum();
-    let (place, bit) = (random.below(total), random.below(8));
-    let mut file = concat(lines);
-    file[place] ^= 1 << bit;
-    let (mut start, mut nth) = (0, 0);
-    while start + lines[nth].bytes.len() <= place {
-        start += lines[nth].bytes.len();
-        nth += 1;
-    }
-    Edit { what: format!("flip bit {bit} of byte {place}"), file, expected: damaged(&lines[nth], place - start) }
+    let nth = pick(lines, random);
+    let (place, bit) = (random.below(lines[nth].bytes.len()), random.below(8));
+    let mut edited = lines.to_vec();
+    edited[nth].bytes[place] ^= 1 << bit;
+    let expected = damaged(&lines[nth], place);
+    Edit { what: format!("flip bit {bit} of byte {place} of line {nth}"), file: concat(&edited), expected }
 }
 
 fn remove(lines: &[Line], random: &mut Random) -> Edit {
-    let nth = random.below(lines.len());
+    let nth = pick(lines, random);
     let mut edited = lines.to_vec();
     let removed = edited.remove(nth);
     Edit { what: format!("remove line {nth}"), file: concat(&edited), expected: removed.above }
 }
 
 fn swap(lines: &[Line], random: &mut Random) -> Edit {
-    let first = random.below(lines.len() - 1);
-    let second = first + 1 + random.below(lines.len() - first - 1);
+    let (one, other) = (pick(lines, random), random.below(lines.len() - 1));
+    let other = if other < one { other } else { other + 1 };
+    let (first, second) = (one.min(other), one.max(other));
     let mut edited = lines.to_vec();
     edited.swap(first, second);
     Edit { what: format!("swap lines {first} and {second}"), file: concat(&edited), expected: lines[first].above }
@@ -177,7 +180,7 @@ fn cut(lines: &[Line], random: &mut Random) -> Edit {
 }
 
 fn insert(lines: &[Line], random: &mut Random) -> Edit {
-    let (from, to) = (random.below(lines.len()), 1 + random.below(lines.len()));
+    let (from, to) = (pick(lines, random), 1 + random.below(lines.len()));
     let copy = &lines[from];
     let mut edited = lines.to_vec();
     edited.insert(to, copy.clone());
@@ -197,11 +200,16 @@ fn insert(lines: &[Line], random: &mut Random) -> Edit {
 
 /// Takes a line from the honest export of another history of the same log, signed by the same key.
 fn forge(lines: &[Line], other: &[Line], random: &mut Random) -> Edit {
-    let nth = 1 + random.below(lines.len() - 1);
+    let nth = pick(lines, random).max(1);
     let mut edited = lines.to_vec();
     edited[nth] = other[nth].clone();
     let line = &lines[nth];
-    let expected = if line.kind == Kind::Entry { line.above } else { line.vouched };
+    let expected = match line.kind {
+        // The first entry of any log is rightly linked to nothing; the second is not linked to a foreign one.
+        Kind::Entry if line.above == 0 => 1,
+        Kind::Entry => line.above,
+        _ => line.vouched,
+    };
     Edit { what: format!("line {nth} from a fork"), file: concat(&edited), expected }
 }
 
