@@ -28,6 +28,7 @@ use crate::client::NodeClient;
 use crate::config::Config;
 use crate::contracts::Contracts;
 use crate::flows::decompress::DecodeLimits;
+use crate::flows::forward;
 use crate::limits::Limits;
 use crate::refusal::{Kind, Refusal};
 use crate::tokens::Tokens;
@@ -321,7 +322,14 @@ impl App {
                 () = self.stop.cancelled() => return,
                 () = tokio::time::sleep(Duration::from_secs(60)) => {}
             }
-            if let Err(error) = self.lake.maintain(Vec::new()).await {
+            let kept = match forward::needed_versions(&self).await {
+                Ok(kept) => kept,
+                Err(error) => {
+                    warn!(%error, "no housekeeping: the outbox cannot be read");
+                    continue;
+                }
+            };
+            if let Err(error) = self.lake.maintain(kept).await {
                 warn!(%error, "the tables' housekeeping failed");
             }
         }

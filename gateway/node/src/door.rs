@@ -114,8 +114,6 @@ struct Refused {
 pub struct Context {
     /// The node.
     pub app: Arc<App>,
-    /// The name of this request in logs, problems and the audit.
-    pub request: String,
     /// The language of the answer.
     pub language: Language,
     /// Who asks; absent on public routes.
@@ -301,7 +299,7 @@ pub async fn handle(app: Arc<App>, route: &'static crate::routes::Route, request
         let (caller, allowance) = admit(&app, route, &connection, &head, &account).await?;
         let params = path_params(&mut head).await?;
         let request = Request::from_parts(head, body);
-        let context = Context { app: app.clone(), request: id.clone(), language, caller, account: account.clone(), params };
+        let context = Context { app: app.clone(), language, caller, account: account.clone(), params };
         let mut response = (route.run)(context, request).await?;
         if let Some(allowance) = allowance {
             allowance.tell(response.headers_mut());

@@ -9,16 +9,16 @@
 
 use std::io::SeekFrom;
 
-use arrow::ipc::writer::StreamWriter;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
+use futures::TryStreamExt;
 use http::{HeaderMap, HeaderValue, header};
-use simpul_lake::{CsvSafe, Extract, Rows, Scan};
+use simpul_lake::{Encoding, Extract, Rows, Scan};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
-use super::query::{self, Wanted, rendered};
+use super::query::{self, Wanted};
 use crate::answer;
 use crate::door::Context;
 use crate::refusal::{Kind, Refusal};
@@ -44,8 +44,8 @@ pub async fn run(context: Context, request: Request) -> Result<Response, Refusal
     context.account.note("format", format!("{form:?}").to_lowercase());
     match form {
         Form::Parquet => parquet(&context, &wanted, &head.headers).await,
-        Form::Arrow => arrow(scan(&context, &wanted).await?),
-        Form::Csv => csv(scan(&context, &wanted).await?),
+        Form::Arrow => Ok(streamed(scan(&context, &wanted).await?, Encoding::Arrow, FORMS[1].1)),
+        Form::Csv => Ok(streamed(scan(&context, &wanted).await?, Encoding::Csv, FORMS[2].1)),
     }
 }
 
@@ -148,24 +148,10 @@ fn bounds(range: &str, length: u64) -> Option<(u64, u64)> {
     }
 }
 
-fn arrow(rows: Rows) -> Result<Response, Refusal> {
-    let mut writer = Some(StreamWriter::try_new(Vec::new(), &rows.schema()).map_err(Refusal::internal)?);
-    let pieces = rendered(rows, move |batch| {
-        let writer = writer.as_mut().ok_or_else(|| Refusal::internal("the stream is over"))?;
-        writer.write(batch).map_err(Refusal::internal)?;
-        Ok(std::mem::take(writer.get_mut()))
-    });
-    Ok(answer::ok(FORMS[1].1, pieces))
-}
-
-fn csv(rows: Rows) -> Result<Response, Refusal> {
-    let mut writer = CsvSafe::new(&rows.schema());
-    let pieces = rendered(rows, move |batch| {
-        let mut out = Vec::new();
-        writer.write(batch, &mut out).map_err(Refusal::internal)?;
-        Ok(out)
-    });
-    Ok(answer::ok("text/csv", pieces))
+/// A stream that ends in the middle is a broken answer, never a short one.
+fn streamed(rows: Rows, encoding: Encoding, media_type: &'static str) -> Response {
+    let pieces = rows.encode(encoding).map_err(|error| std::io::Error::other(error.to_string()));
+    answer::ok(media_type, Body::from_stream(pieces))
 }
 
 #[cfg(test)]

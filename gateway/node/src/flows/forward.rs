@@ -18,8 +18,10 @@ use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use simpul_core::audit::Outcome;
-use simpul_core::delivery::{Delivery, ForwardState, Staged, StagedFile};
+use simpul_core::delivery::{Delivery, ForwardState, Staged, StagedFile, State};
 use simpul_core::digest::{Digest, Digester};
+use simpul_core::id::DatasetId;
+use simpul_store::StoreError;
 use simpul_store::outbox::{Forward, NewForward};
 use tracing::{info, warn};
 
@@ -90,6 +92,20 @@ pub async fn run(app: Arc<App>, client: NodeClient) {
             () = tokio::time::sleep(pause.max(Duration::from_millis(50))) => {}
         }
     }
+}
+
+/// The table versions whose files the link still has to read.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn needed_versions(app: &App) -> Result<Vec<(DatasetId, u64)>, StoreError> {
+    let mut needed = Vec::new();
+    for forward in app.store.forwards(PARENT, "queued", u32::MAX).await? {
+        if let Some(State::Landed { table_version, .. }) = app.store.get(&forward.delivery).await?.map(|record| record.state) {
+            needed.push((forward.dataset, table_version));
+        }
+    }
+    Ok(needed)
 }
 
 /// One attempt and its place in the journal.

@@ -316,7 +316,7 @@ async fn take(
     mut body: Chunks,
 ) -> Result<Taken, Stopped> {
     app.lake.ensure(&delivery.dataset, submission.contract.arrow_schema()).await.map_err(IntakeError::Lake)?;
-    let stager = app.lake.stage(&delivery.dataset, &delivery.id).map_err(IntakeError::Lake)?;
+    let stager = app.lake.stage(&delivery.dataset, &delivery.id, &delivery.origin).map_err(IntakeError::Lake)?;
     let contract = submission.contract.clone();
     let validator = Validator::new(contract.clone(), submission.format, app.schema_limits());
     let quarantine = Quarantine::new(app.quarantine_path(&delivery.id), app.config.limits.quarantine_bytes);

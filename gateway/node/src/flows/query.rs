@@ -7,22 +7,20 @@
 //! A cursor stays on the version that the first page was read from, so that pages neither repeat nor skip rows while others
 //! deliver.
 
-use std::sync::Arc;
-
 use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
 use arrow_array::RecordBatch;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use serde_json::{Value, json};
 use simpul_core::access::View;
 use simpul_core::agreement::{Agreement, Operation};
 use simpul_core::filter::Filter;
 use simpul_core::id::DatasetId;
-use simpul_lake::{LakeError, Rows, Scan};
+use simpul_lake::{LakeError, Scan};
 use simpul_schemas::Contract;
 
 use crate::answer;
@@ -42,8 +40,6 @@ const NEXT: HeaderName = HeaderName::from_static("simpul-next");
 pub struct Wanted {
     /// The dataset.
     pub dataset: DatasetId,
-    /// Its contract.
-    pub contract: Arc<Contract>,
     /// The columns and rows.
     pub view: View,
     /// The rest of the query.
@@ -77,7 +73,7 @@ pub async fn view(context: &Context, uri: &Uri) -> Result<Wanted, Refusal> {
     if !select.is_empty() {
         context.account.note("columns", select.join(","));
     }
-    Ok(Wanted { dataset, contract, view, query })
+    Ok(Wanted { dataset, view, query })
 }
 
 /// `GET /v1/datasets`
@@ -240,16 +236,4 @@ pub fn reading(error: LakeError) -> Refusal {
 fn write_lines(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(out);
     writer.write(batch).and_then(|()| writer.finish()).map_err(Refusal::internal)
-}
-
-/// The rows of a scan as a stream of byte pieces made by `render`.
-pub fn rendered(
-    rows: Rows,
-    mut render: impl FnMut(&RecordBatch) -> Result<Vec<u8>, Refusal> + Send + 'static,
-) -> Body {
-    let pieces = rows.map(move |batch| {
-        let batch = batch.map_err(|error| std::io::Error::other(error.to_string()))?;
-        render(&batch).map_err(|refusal| std::io::Error::other(refusal.internal.unwrap_or_default()))
-    });
-    Body::from_stream(pieces)
 }

@@ -108,7 +108,7 @@ async fn pull(world: &World) -> anyhow::Result<u64> {
     let connector = json!({
         "kind": "files",
         "dataset": "kejadian-112",
-        "config": {"folder": world.drop_folder(), "quiet_seconds": 0},
+        "config": {"folder": world.drop_folder(), "quiet_seconds": 1},
     });
     admin.send(admin.request(Method::PUT, "/v1/admin/connectors/kotak-kiriman").await?.json(&connector)).await?;
     let sample = simpul_schemas::standard::contract("kejadian-112").and_then(|standard| standard.sample("contoh.csv"));
@@ -116,8 +116,17 @@ async fn pull(world: &World) -> anyhow::Result<u64> {
     let path = "/v1/admin/connectors/kotak-kiriman";
     let seen = admin.send(admin.request(Method::POST, &format!("{path}/test")).await?).await?;
     anyhow::ensure!(seen["ok"] == json!(true), "the drop folder cannot be seen: {seen}");
-    let run = admin.send(admin.request(Method::POST, &format!("{path}/run")).await?).await?;
-    anyhow::ensure!(run["outcome"] == json!("delivered"), "the connector did not deliver: {run}");
+    // A file is taken when it has been still for a second: nobody is copying it any more.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let run = admin.send(admin.request(Method::POST, &format!("{path}/run")).await?).await?;
+        if run["outcome"] == json!("delivered") {
+            break;
+        }
+        let waiting = run["outcome"] == json!("nothing") && tokio::time::Instant::now() < deadline;
+        anyhow::ensure!(waiting, "the connector did not deliver: {run}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
     rows(world, "muara-badak", "kejadian-112").await
 }
 

@@ -1,7 +1,7 @@
 //! The processes of the demo's nodes.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -95,9 +95,10 @@ impl Nodes {
     }
 }
 
-fn spawn(config: &PathBuf, log: &PathBuf) -> anyhow::Result<Child> {
+/// Starts a node; its process number is in a file beside its log.
+fn spawn(config: &Path, log: &Path) -> anyhow::Result<Child> {
     let file = File::options().create(true).append(true).open(log).with_context(|| format!("cannot write {}", log.display()))?;
-    Command::new(std::env::current_exe()?)
+    let child = Command::new(std::env::current_exe()?)
         .args(["serve", "--config"])
         .arg(config)
         .stdin(Stdio::null())
@@ -105,5 +106,7 @@ fn spawn(config: &PathBuf, log: &PathBuf) -> anyhow::Result<Child> {
         .stderr(file)
         .kill_on_drop(true)
         .spawn()
-        .context("cannot start a node")
+        .context("cannot start a node")?;
+    std::fs::write(log.with_extension("pid"), child.id().unwrap_or_default().to_string())?;
+    Ok(child)
 }
