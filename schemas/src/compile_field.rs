@@ -70,7 +70,7 @@ pub(crate) fn field(value: &Value, path: &str, around: &Around, errors: &mut Vec
         None => around.missing.clone(),
     };
     let missing = Missing::new(missing.into_iter().chain(around.null_sequence.clone()).collect());
-    let (constraints, required, unique) = constraints(&mut props, &form, around);
+    let (constraints, required, unique) = constraints(&mut props, &form, &missing, around);
     let personal = props.raw("satudata").and_then(|satudata| satudata.get("dataPribadi")).is_some_and(is_marked);
     let field = Field {
         name,
@@ -259,7 +259,12 @@ fn list_form(props: &mut Props<'_, '_>) -> Option<Form> {
 }
 
 /// The constraints, and whether the field is required and unique.
-fn constraints(props: &mut Props<'_, '_>, form: &Form, around: &Around) -> (Constraints, bool, bool) {
+fn constraints(
+    props: &mut Props<'_, '_>,
+    form: &Form,
+    missing: &Missing,
+    around: &Around,
+) -> (Constraints, bool, bool) {
     let path = format!("{}/constraints", props.path);
     let empty = Map::new();
     let object = props.object("constraints").unwrap_or(&empty);
@@ -273,7 +278,7 @@ fn constraints(props: &mut Props<'_, '_>, form: &Form, around: &Around) -> (Cons
         allowed: None,
         json_schema: json_schema(&mut inner),
     };
-    let listed = listed(&mut inner, form);
+    let listed = listed(&mut inner, form, missing);
     let (required, unique) = (inner.flag("required").unwrap_or(false), inner.flag("unique").unwrap_or(false));
     let categories = categories(props, form);
     if let (Some(listed), Some(categories)) = (&listed, &categories) {
@@ -384,7 +389,7 @@ fn json_schema(props: &mut Props<'_, '_>) -> Option<std::sync::Arc<jsonschema::V
     }
 }
 
-fn listed(props: &mut Props<'_, '_>, form: &Form) -> Option<Vec<Logical>> {
+fn listed(props: &mut Props<'_, '_>, form: &Form, missing: &Missing) -> Option<Vec<Logical>> {
     let items = props.list("enum")?;
     if items.is_empty() {
         props.fault("enum", "«enum» kosong", "“enum” is empty");
@@ -392,6 +397,8 @@ fn listed(props: &mut Props<'_, '_>, form: &Form) -> Option<Vec<Logical>> {
     let mut values = Vec::with_capacity(items.len());
     for item in items {
         match form.read_value(item) {
+            // A missing value is never compared with the list.
+            _ if item.is_null() || item.as_str().is_some_and(|text| missing.contains(text)) => {}
             Some(value) => values.push(value),
             None => not_of_type(props, "enum", item, form),
         }

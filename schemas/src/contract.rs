@@ -216,13 +216,12 @@ impl Contract {
     }
 }
 
-/// Whether a package says, or by its silence means, version 1.
+/// Whether a package says, or by its silence means, version 1. A profile of somebody's own is taken
+/// for an extension of version 2.
 fn is_version1(package: &Map<String, Value>, schema: &Map<String, Value>) -> bool {
     let profile = |object: &Map<String, Value>| {
-        object
-            .get("$schema")
-            .and_then(Value::as_str)
-            .map(|profile| profile.contains("/1.0/") || !profile.contains("/2."))
+        let profile = object.get("$schema")?.as_str()?;
+        Some(profile.contains("datapackage.org/profiles/1.") || profile.contains("specs.frictionlessdata.io"))
     };
     profile(package).or_else(|| profile(schema)).unwrap_or(true)
 }

@@ -31,7 +31,12 @@ pub(crate) fn delimiter(text: &str, contract: &Contract, dialect: &Dialect, last
     let mut best: Option<(Score, &'static str)> = None;
     for candidate in CANDIDATES {
         let dialect = Dialect { delimiter: candidate.to_owned(), ..dialect.clone() };
-        let Some(labels) = header(sample, contract, dialect, whole) else { continue };
+        let labels = match header(sample, contract, dialect, whole) {
+            Header::Labels(labels) => labels,
+            // Under this delimiter the header may go on: more text decides.
+            Header::Incomplete if !whole && text.len() < SAMPLE => return Detection::Unknown,
+            Header::Incomplete | Header::Unreadable => continue,
+        };
         let score = Score::of(contract, &labels);
         if best.is_none_or(|(known, _)| score > known) {
             best = Some((score, candidate));
@@ -63,22 +68,31 @@ impl Score {
     }
 }
 
+enum Header {
+    Labels(Vec<String>),
+    Incomplete,
+    Unreadable,
+}
+
 /// The last header line, or the first record of a file without a header.
-fn header(sample: &str, contract: &Contract, dialect: Dialect, last: bool) -> Option<Vec<String>> {
+fn header(sample: &str, contract: &Contract, dialect: Dialect, last: bool) -> Header {
     let limits = CsvLimits { cell: SAMPLE, row: SAMPLE, columns: 4096 };
     let layout = &contract.layout;
     let mut reader = CsvReader::new(dialect, limits);
     reader.rows.text.push_str(sample);
     let wanted = layout.header_rows.last().copied().filter(|_| layout.header).unwrap_or(1);
     loop {
-        match reader.scan(last).ok()? {
-            Scan::Incomplete => return None,
-            Scan::Comment => {}
-            Scan::Record if reader.last_row() < wanted || layout.comment_rows.contains(&reader.last_row()) => {
+        match reader.scan(last) {
+            Err(_) => return Header::Unreadable,
+            Ok(Scan::Incomplete) => return Header::Incomplete,
+            Ok(Scan::Comment) => {}
+            Ok(Scan::Record) if reader.last_row() < wanted || layout.comment_rows.contains(&reader.last_row()) => {
                 reader.discard_record();
             }
-            Scan::Record => {
-                return Some(reader.record_cells().iter().map(|span| reader.rows.get(*span).to_owned()).collect());
+            Ok(Scan::Record) => {
+                return Header::Labels(
+                    reader.record_cells().iter().map(|span| reader.rows.get(*span).to_owned()).collect(),
+                );
             }
         }
     }

@@ -15,9 +15,14 @@ fn fatal(kind: &'static str, detail: &'static str, id: impl Into<String>, en: im
         row: None,
         column: None,
         byte: None,
-        message: Text::new(id, en),
+        message: Box::new(Text::new(id, en)),
         hint: None,
     }
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "the field is an option")]
+fn advice(text: Text) -> Option<Box<Text>> {
+    Some(Box::new(text))
 }
 
 /// Bytes that are no text.
@@ -27,7 +32,7 @@ pub(crate) fn decode(stop: DecodeStop, row: u64, declared: Option<&'static encod
         DecodeStop::Invalid { byte, .. } => Fatal {
             row: Some(row),
             byte: Some(byte),
-            hint: Some(Text::fixed(
+            hint: advice(Text::fixed(
                 "Simpan sebagai CSV UTF-8. Bila berkas memang memakai pengodean lain (misalnya windows-1252 dari Excel), sebutkan dalam standar data.",
                 "Save as CSV UTF-8. If the file does use another encoding (such as windows-1252 from Excel), the contract has to say so.",
             )),
@@ -41,7 +46,7 @@ pub(crate) fn decode(stop: DecodeStop, row: u64, declared: Option<&'static encod
         DecodeStop::Nul { byte } => Fatal {
             row: Some(row),
             byte: Some(byte),
-            hint: Some(Text::fixed(
+            hint: advice(Text::fixed(
                 "Berkas rusak, atau bukan berkas teks. Simpan ulang sebagai CSV UTF-8.",
                 "The file is damaged, or no text file. Save it again as CSV UTF-8.",
             )),
@@ -79,7 +84,7 @@ pub(crate) fn internal(why: &str) -> Fatal {
 pub(crate) fn keys_full(limits: &Limits) -> Fatal {
     let limit = limits.key_bytes >> 20;
     Fatal {
-        hint: Some(Text::fixed("Bagi berkas menjadi beberapa kiriman.", "Divide the file into several deliveries.")),
+        hint: advice(Text::fixed("Bagi berkas menjadi beberapa kiriman.", "Divide the file into several deliveries.")),
         ..fatal(
             "limit-error",
             "keys",
@@ -99,7 +104,7 @@ pub(crate) fn csv(stop: &CsvStop, limits: &Limits) -> Fatal {
         CsvStop::Unterminated { row, column } => Fatal {
             row: Some(*row),
             column: Some(*column as u64),
-            hint: Some(quote_hint),
+            hint: advice(quote_hint),
             ..fatal(
                 "source-error",
                 "quote",
@@ -110,7 +115,7 @@ pub(crate) fn csv(stop: &CsvStop, limits: &Limits) -> Fatal {
         CsvStop::CellTooLong { row, column, quoted } => Fatal {
             row: Some(*row),
             column: Some(*column as u64),
-            hint: quoted.then_some(quote_hint),
+            hint: quoted.then(|| Box::new(quote_hint)),
             ..too_long("cell", "sel", "cell", *row, limits.cell_bytes)
         },
         CsvStop::RowTooLong { row } => too_long("row", "baris", "row", *row, limits.row_bytes),

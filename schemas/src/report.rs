@@ -76,9 +76,9 @@ pub struct Fatal {
     /// The byte in the file, from 0.
     pub byte: Option<u64>,
     /// What happened and where.
-    pub message: Text,
+    pub message: Box<Text>,
     /// What to do.
-    pub hint: Option<Text>,
+    pub hint: Option<Box<Text>>,
 }
 
 /// One thing wrong at one place.

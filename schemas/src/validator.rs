@@ -302,16 +302,14 @@ impl Validator {
         };
         let stop = self.decoder.decode(bytes, last, text).err();
         self.seen_text |= !text.is_empty();
-        let mut result = self.drive(last && stop.is_none());
+        let nothing = last && stop.is_none() && !self.seen_text;
+        let mut result = if nothing { Err(fatal::empty()) } else { self.drive(last && stop.is_none()) };
         if let (Ok(()), Some(stop)) = (&result, stop) {
             let row = match &self.input {
                 Input::Csv(csv) => csv.reader.current_row(),
                 Input::Json(json) => json.current_row(),
             };
             result = self.flush().and(Err(fatal::decode(stop, row, self.core.contract.encoding)));
-        }
-        if let (Ok(()), true, false) = (&result, last, self.seen_text) {
-            result = Err(fatal::empty());
         }
         result.inspect_err(|fatal| self.core.fatal = Some(fatal.clone()))
     }
@@ -382,16 +380,22 @@ fn drive_csv(csv: &mut CsvInput, core: &mut Core, last: bool) -> Result<(), Fata
         return Ok(());
     }
     loop {
-        match csv.reader.scan(last).map_err(|stop| fatal::csv(&stop, &core.limits))? {
+        let scan = match csv.reader.scan(last) {
+            Ok(scan) => scan,
+            Err(stop) => {
+                // What was read before is checked all the same: one correction may show more than one fault.
+                core.process(&csv.reader.rows, false)?;
+                return Err(fatal::csv(&stop, &core.limits));
+            }
+        };
+        match scan {
             Scan::Incomplete => break,
             Scan::Comment => {}
             Scan::Record if csv.header.done && core.contract.layout.comment_rows.is_empty() => csv.reader.keep_record(),
             Scan::Record => record(csv, core)?,
         }
         let rows = &csv.reader.rows;
-        if rows.rows.len() >= core.limits.batch_rows
-            || rows.text.len() - csv.reader.pending().len() >= core.limits.batch_bytes
-        {
+        if rows.rows.len() >= core.limits.batch_rows || csv.reader.consumed() >= core.limits.batch_bytes {
             core.process(rows, false)?;
             csv.reader.recycle();
         }
@@ -502,7 +506,14 @@ fn join_labels(lines: &[Vec<String>], join: &str) -> Vec<String> {
 
 fn drive_json(json: &mut JsonReader, core: &mut Core, last: bool) -> Result<(), Fatal> {
     loop {
-        match json.step(last).map_err(|stop| fatal::json(&stop, &core.limits))? {
+        let step = match json.step(last) {
+            Ok(step) => step,
+            Err(stop) => {
+                core.process(&json.rows, true)?;
+                return Err(fatal::json(&stop, &core.limits));
+            }
+        };
+        match step {
             Step::Done => return Ok(()),
             Step::Row => {}
             Step::Header => {

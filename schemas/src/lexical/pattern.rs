@@ -80,7 +80,12 @@ impl Translator {
     fn run(mut self) -> Result<String, String> {
         let mut out = String::from(r"\A(?:");
         let mut depth = 0_i32;
+        let mut repeated = false;
         while let Some(c) = self.next() {
+            if repeated && matches!(c, '*' | '+' | '{') {
+                return Err("a repetition of a repetition".to_owned());
+            }
+            repeated = matches!(c, '*' | '+' | '?' | '}');
             match c {
                 '\\' => out.push_str(&self.escape(false)?),
                 '[' => out.push_str(&self.class(0)?),
@@ -98,7 +103,7 @@ impl Translator {
                     depth += if c == '(' { 1 } else { -1 };
                     out.push(c);
                 }
-                ']' | '}' if c == ']' => out.push_str(r"\]"),
+                ']' => out.push_str(r"\]"),
                 other => out.push(other),
             }
             if depth < 0 {

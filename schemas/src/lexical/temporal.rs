@@ -38,7 +38,7 @@ const fn days_in_month(year: i64, month: u32) -> u32 {
 
 #[inline]
 fn civil(year: i64, month: u32, day: u32) -> Option<i32> {
-    let valid = year >= 1 && month >= 1 && month <= 12 && day >= 1 && day <= days_in_month(year, month);
+    let valid = year >= 1 && (1..=12).contains(&month) && day >= 1 && day <= days_in_month(year, month);
     valid.then(|| days_from_civil(year, month, day) as i32)
 }
 

@@ -142,14 +142,19 @@ impl CsvReader {
         &self.dialect
     }
 
-    /// The number of the record being read, or of the last one.
-    pub(crate) fn current_row(&self) -> u64 {
-        if self.mode == Mode::RecordStart { self.number } else { self.number + 1 }
+    /// The number of the record being read, or that would come next.
+    pub(crate) const fn current_row(&self) -> u64 {
+        self.number + 1
     }
 
     /// The number of the last finished record.
     pub(crate) const fn last_row(&self) -> u64 {
         self.number
+    }
+
+    /// Bytes of text before the current record.
+    pub(crate) const fn consumed(&self) -> usize {
+        self.record
     }
 
     /// Text not yet read.
@@ -243,6 +248,7 @@ impl CsvReader {
         let bytes = self.rows.text.as_bytes();
         if self.after_cr && bytes.get(self.pos) == Some(&b'\n') {
             self.pos += 1;
+            self.after_cr = false;
         }
         if self.pos >= bytes.len() {
             self.record = self.pos;
@@ -537,5 +543,237 @@ impl CsvReader {
             return Err(CsvStop::RowTooLong { row: self.number + 1 });
         }
         Ok(Scan::Incomplete)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: CsvLimits = CsvLimits { cell: 1 << 20, row: 1 << 20, columns: 100 };
+
+    type Records = (Vec<(u64, Vec<String>)>, Option<CsvStop>);
+
+    /// Reads `text` in pieces; `recycle` as often as the validator might.
+    fn read(text: &str, dialect: &Dialect, pieces: &[usize], recycle: bool) -> Records {
+        let mut reader = CsvReader::new(dialect.clone(), LIMITS);
+        let mut records = Vec::new();
+        let mut rest = text;
+        let mut sizes = pieces.iter().cycle();
+        loop {
+            let mut size = sizes.next().copied().unwrap_or(text.len()).min(rest.len());
+            while !rest.is_char_boundary(size) {
+                size += 1;
+            }
+            let (piece, tail) = rest.split_at(size);
+            rest = tail;
+            reader.rows.text.push_str(piece);
+            let last = rest.is_empty();
+            loop {
+                match reader.scan(last) {
+                    Err(stop) => return (records, Some(stop)),
+                    Ok(Scan::Incomplete) => break,
+                    Ok(Scan::Comment) => {}
+                    Ok(Scan::Record) => {
+                        let cells =
+                            reader.record_cells().iter().map(|span| reader.rows.get(*span).to_owned()).collect();
+                        records.push((reader.last_row(), cells));
+                        reader.discard_record();
+                    }
+                }
+                if recycle {
+                    reader.recycle();
+                }
+            }
+            if recycle {
+                reader.recycle();
+            }
+            if last {
+                return (records, None);
+            }
+        }
+    }
+
+    fn cells(text: &str, dialect: &Dialect) -> Vec<Vec<String>> {
+        let (records, stop) = read(text, dialect, &[usize::MAX], false);
+        assert_eq!(stop, None, "{text:?}");
+        records.into_iter().map(|(_, cells)| cells).collect()
+    }
+
+    /// The same language, one character at a time, written to be obviously right.
+    fn reference(text: &str) -> Option<Vec<Vec<String>>> {
+        let chars: Vec<char> = text.chars().collect();
+        let mut at = 0;
+        let mut records = Vec::new();
+        while at < chars.len() {
+            let mut record = Vec::new();
+            loop {
+                let mut cell = String::new();
+                if chars.get(at) == Some(&'"') {
+                    at += 1;
+                    loop {
+                        match (chars.get(at)?, chars.get(at + 1)) {
+                            ('"', Some('"')) => {
+                                cell.push('"');
+                                at += 2;
+                            }
+                            ('"', _) => {
+                                at += 1;
+                                break;
+                            }
+                            (c, _) => {
+                                cell.push(*c);
+                                at += 1;
+                            }
+                        }
+                    }
+                }
+                while let Some(c) = chars.get(at).filter(|c| !matches!(c, ',' | '\n' | '\r')) {
+                    cell.push(*c);
+                    at += 1;
+                }
+                record.push(cell);
+                match chars.get(at) {
+                    Some(',') => at += 1,
+                    Some('\r') if chars.get(at + 1) == Some(&'\n') => {
+                        at += 2;
+                        break;
+                    }
+                    _ => {
+                        at += 1;
+                        break;
+                    }
+                }
+            }
+            records.push(record);
+        }
+        Some(records)
+    }
+
+    #[test]
+    fn quotes_line_ends_and_blank_lines_are_read_as_people_mean_them() {
+        let plain = Dialect::default();
+        assert_eq!(cells("a,\"b\"\"c\nd\"\r\n\r\n1,", &plain), [vec!["a", "b\"c\nd"], vec![""], vec!["1", ""]]);
+        assert_eq!(cells("a\rb\r\nc\n", &plain), [["a"], ["b"], ["c"]]);
+        assert_eq!(cells("a\"b,\"c\"d\n", &plain), [["a\"b", "cd"]]);
+        let spaced = Dialect { skip_initial_space: true, ..Dialect::default() };
+        assert_eq!(cells("a, \"b,c\"\n", &spaced), [["a", "b,c"]]);
+        let escaped = Dialect { escape: Some(b'\\'), double_quote: false, ..Dialect::default() };
+        assert_eq!(cells("1,\"a \\\"b\\\"\"\n2,c\\,d\\\n", &escaped), [["1", "a \"b\""], ["2", "c,d\n"]]);
+        let other = Dialect { delimiter: "::".to_owned(), terminator: Some("||".to_owned()), ..Dialect::default() };
+        assert_eq!(cells("a::b:c||\"d::\"::e|f||", &other), [["a", "b:c"], ["d::", "e|f"]]);
+        let commented = Dialect { comment: Some("//".to_owned()), ..Dialect::default() };
+        let (records, _) = read("//\"x\na\n/b\n//", &commented, &[1], true);
+        assert_eq!(records, [(2, vec!["a".to_owned()]), (3, vec!["/b".to_owned()])]);
+    }
+
+    #[test]
+    fn an_open_quote_is_named_where_it_was_opened() {
+        let (records, stop) = read("id,nama\n1,\"a\n2,b\n", &Dialect::default(), &[3], false);
+        assert_eq!(records.len(), 1);
+        assert_eq!(stop, Some(CsvStop::Unterminated { row: 2, column: 2 }));
+    }
+
+    #[test]
+    fn sizes_are_bounded_while_a_record_still_grows() {
+        let limits = CsvLimits { cell: 10, row: 20, columns: 3 };
+        let stop = |text: &str| {
+            let mut reader = CsvReader::new(Dialect::default(), limits);
+            reader.rows.text.push_str(text);
+            loop {
+                match reader.scan(false) {
+                    Ok(Scan::Incomplete) => return None,
+                    Ok(_) => reader.discard_record(),
+                    Err(stop) => return Some(stop),
+                }
+            }
+        };
+        assert_eq!(stop("a\n12345678901"), Some(CsvStop::CellTooLong { row: 2, column: 1, quoted: false }));
+        assert_eq!(stop("\"12345678901"), Some(CsvStop::CellTooLong { row: 1, column: 1, quoted: true }));
+        assert_eq!(
+            stop("\"1\"\"2\"\"3\"\"4\"\"5\"\"6\"\"7"),
+            Some(CsvStop::CellTooLong { row: 1, column: 1, quoted: true })
+        );
+        assert_eq!(stop("12345678,12345678,12"), None);
+        assert_eq!(stop("12345678,12345678,123"), Some(CsvStop::RowTooLong { row: 1 }));
+        assert_eq!(stop("1,2,3,4\n"), Some(CsvStop::TooManyColumns { row: 1 }));
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        prop::collection::vec(
+            prop::sample::select(vec!["a", "ñ日", ",", ",", "\"", "\"\"", "\n", "\r", "\r\n", " ", "\\", "#"]),
+            0..40,
+        )
+        .prop_map(|parts| parts.concat())
+    }
+
+    fn dialects() -> impl Strategy<Value = Dialect> {
+        let marks = (
+            prop::sample::select(vec![",", ";", "::", "¦"]),
+            prop::option::of(prop::sample::select(vec![";", "ña"])),
+            prop::option::of(Just(b'"')),
+            any::<bool>(),
+            prop::option::of(Just(b'\\')),
+            any::<bool>(),
+            prop::option::of(prop::sample::select(vec!["#", "a,"])),
+        );
+        marks.prop_map(|(delimiter, terminator, quote, double_quote, escape, skip_initial_space, comment)| Dialect {
+            delimiter: delimiter.to_owned(),
+            terminator: terminator.map(str::to_owned),
+            quote,
+            double_quote,
+            escape,
+            skip_initial_space,
+            comment: comment.map(str::to_owned),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn records_do_not_depend_on_how_the_text_arrives(
+            text in text(),
+            dialect in dialects(),
+            pieces in prop::collection::vec(1_usize..9, 1..6),
+        ) {
+            let whole = read(&text, &dialect, &[usize::MAX], false);
+            prop_assert_eq!(&read(&text, &dialect, &pieces, false), &whole);
+            prop_assert_eq!(&read(&text, &dialect, &pieces, true), &whole);
+        }
+
+        #[test]
+        fn records_are_those_of_a_plain_reader(text in text()) {
+            let (records, stop) = read(&text, &Dialect::default(), &[usize::MAX], false);
+            match reference(&text) {
+                None => prop_assert!(matches!(stop, Some(CsvStop::Unterminated { .. })), "{:?}", stop),
+                Some(expected) => {
+                    prop_assert_eq!(stop, None);
+                    let numbers: Vec<u64> = records.iter().map(|(number, _)| *number).collect();
+                    prop_assert_eq!(numbers, (1..=expected.len() as u64).collect::<Vec<_>>());
+                    prop_assert_eq!(records.into_iter().map(|(_, cells)| cells).collect::<Vec<_>>(), expected);
+                }
+            }
+        }
+
+        #[test]
+        fn a_table_that_was_written_is_read_back(
+            table in prop::collection::vec(prop::collection::vec("[a,\"\n\r ñ]{0,5}", 1..5), 0..6),
+            quote_all in any::<bool>(),
+        ) {
+            let mut text = String::new();
+            for row in &table {
+                let cells: Vec<String> = row
+                    .iter()
+                    .map(|cell| {
+                        let needed = cell.contains(['"', ',', '\n', '\r']);
+                        if quote_all || needed { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.clone() }
+                    })
+                    .collect();
+                text.push_str(&cells.join(","));
+                text.push('\n');
+            }
+            prop_assert_eq!(cells(&text, &Dialect::default()), table);
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! Readers: bytes in pieces of any size become rows of text cells with exact record numbers.
 
+// These files read foreign bytes: no index and no slice may panic.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice, clippy::panic, clippy::expect_used))]
+
 pub(crate) mod csv;
 pub(crate) mod decode;
 pub(crate) mod json;

@@ -20,7 +20,6 @@ pub(crate) enum Tag {
     Json,
 }
 
-const TAGS: [Tag; 6] = [Tag::Text, Tag::Null, Tag::Missing, Tag::Number, Tag::Bool, Tag::Json];
 const LENGTH_BITS: u32 = 27;
 const LENGTH_MASK: u32 = (1 << LENGTH_BITS) - 1;
 const SCRATCH: u32 = 1 << LENGTH_BITS;
@@ -62,7 +61,14 @@ impl Span {
 
     #[inline]
     pub(crate) const fn tag(self) -> Tag {
-        TAGS[(self.packed >> TAG_SHIFT) as usize % TAGS.len()]
+        match self.packed >> TAG_SHIFT {
+            0 => Tag::Text,
+            1 => Tag::Null,
+            2 => Tag::Missing,
+            3 => Tag::Number,
+            4 => Tag::Bool,
+            _ => Tag::Json,
+        }
     }
 
     #[inline]
