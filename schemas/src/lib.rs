@@ -40,5 +40,5 @@ pub use field::Field;
 pub use package::{Outcome, validate_package};
 pub use reference::{NoReferences, ReferenceTable, References, Wanted};
 pub use report::{Fatal, Finding, Group, Lang, MASK, Notice, Report, Stats, Text, VALUE_CHARS, shown};
-pub use validator::{AcceptedBatch, Format, Limits, Purpose, RejectedRow, Validator};
+pub use validator::{AcceptedBatch, Format, Limits, RejectedRow, Validator};
 pub use values::canonical_text;

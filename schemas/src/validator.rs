@@ -82,7 +82,7 @@ const PIECE: usize = 256 << 10;
 
 /// What the check is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+enum Purpose {
     /// The rows will be stored: values that 64 bits cannot hold are refused, and a header that does
     /// not fit ends the reading.
     Land,
