@@ -341,7 +341,11 @@ async fn open_audit(dir: PathBuf, identity: &Identity) -> anyhow::Result<AuditLo
     let audit = tokio::task::spawn_blocking(move || AuditLog::open(AuditOptions::new(dir, origin))).await??;
     let opened = audit.opened();
     if let Some(torn) = &opened.torn {
-        warn!(index = torn.index, bytes = torn.bytes, "a torn write at the end of the audit log was cut; nobody was told of it");
+        warn!(
+            index = torn.index,
+            bytes = torn.bytes,
+            "a torn write at the end of the audit log was cut; nobody was told of it"
+        );
     }
     info!(entries = opened.entries, key = %audit.key(), "audit log");
     Ok(audit)

@@ -119,7 +119,9 @@ impl Account {
 pub async fn append(app: &App, draft: EntryDraft) -> Result<u64, Refusal> {
     match app.audit.append(draft, app.now()).await {
         Ok(appended) => Ok(appended.index),
-        Err(AuditError::NoSpace) => Err(Refusal::new(Kind::NoSpace, "the audit log cannot be written").because("audit: no space")),
+        Err(AuditError::NoSpace) => {
+            Err(Refusal::new(Kind::NoSpace, "the audit log cannot be written").because("audit: no space"))
+        }
         Err(error) => Err(Refusal::new(Kind::Unavailable, "the audit log cannot be written").because(error)),
     }
 }

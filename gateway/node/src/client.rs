@@ -38,7 +38,8 @@ impl Profile {
     /// When the file cannot be read or has an unknown or missing key.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         use anyhow::Context as _;
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the profile {}", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read the profile {}", path.display()))?;
         let mut profile: Self = toml::from_str(&text).with_context(|| format!("the profile {}", path.display()))?;
         let base = path.parent().unwrap_or(Path::new("."));
         for file in [&mut profile.ca, &mut profile.certificate, &mut profile.key] {

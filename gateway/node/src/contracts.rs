@@ -66,7 +66,10 @@ pub fn compile(descriptor: &Value) -> Result<Contract, String> {
 /// The code lists that ship with this binary, read once.
 static LISTS: LazyLock<Vec<(CodeList, Arc<ReferenceTable>)>> = LazyLock::new(|| {
     let loaded = standard::code_lists().filter_map(|list| list.load().ok());
-    loaded.map(|list| (ReferenceTable::from_code_list(&list), list)).map(|(table, list)| (list, Arc::new(table))).collect()
+    loaded
+        .map(|list| (ReferenceTable::from_code_list(&list), list))
+        .map(|(table, list)| (list, Arc::new(table)))
+        .collect()
 });
 
 /// Finds code lists by URN, such as `urn:satudata:ref:wilayah@2025-1`.

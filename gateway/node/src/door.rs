@@ -268,11 +268,12 @@ where
         .keep_alive_interval(Duration::from_secs(limits.idle_s / 2 + 1))
         .keep_alive_timeout(Duration::from_secs(20))
         .max_pending_accept_reset_streams(20);
-    let service = TowerToHyperService::new(tower::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(connection.clone());
-        let mut router = router.clone();
-        async move { tower::Service::call(&mut router, request).await }
-    }));
+    let service =
+        TowerToHyperService::new(tower::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(connection.clone());
+            let mut router = router.clone();
+            async move { tower::Service::call(&mut router, request).await }
+        }));
     let serving = server.serve_connection(io, service);
     tokio::pin!(serving);
     tokio::select! {
@@ -422,7 +423,8 @@ fn verified_token(
     {
         return Ok(verified.clone());
     }
-    let verified = app.tokens.verify(token, &peer.thumbprint, &peer.identity, now).map_err(|error| invalid(error.word()))?;
+    let verified =
+        app.tokens.verify(token, &peer.thumbprint, &peer.identity, now).map_err(|error| invalid(error.word()))?;
     if tokens.len() >= 16 {
         tokens.clear();
     }

@@ -134,7 +134,6 @@ fn limiter(quota: Quota) -> Limiter {
     RateLimiter::direct(rate).with_middleware()
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

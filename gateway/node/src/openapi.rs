@@ -66,7 +66,10 @@ fn operation(route: &Route) -> utoipa::openapi::path::Operation {
         operation = operation.security(SecurityRequirement::new("token", Vec::<String>::new()));
     }
     let problem = |text: &str| {
-        ResponseBuilder::new().description(text).content("application/problem+json", ContentBuilder::new().build()).build()
+        ResponseBuilder::new()
+            .description(text)
+            .content("application/problem+json", ContentBuilder::new().build())
+            .build()
     };
     if route.access != Access::Public {
         operation = operation

@@ -29,6 +29,9 @@ impl QueryString {
 
     /// Every parameter whose name is not in `reserved`.
     pub fn others<'a>(&'a self, reserved: &'a [&str]) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.0.iter().filter(|(key, _)| !reserved.contains(&key.as_str())).map(|(key, value)| (key.as_str(), value.as_str()))
+        self.0
+            .iter()
+            .filter(|(key, _)| !reserved.contains(&key.as_str()))
+            .map(|(key, value)| (key.as_str(), value.as_str()))
     }
 }

@@ -176,9 +176,9 @@ pub struct Refusal {
     /// The `errors` array of the problem.
     pub errors: Vec<Value>,
     /// More members of the problem, such as `delivery`.
-    pub members: serde_json::Map<String, Value>,
+    pub members: Box<serde_json::Map<String, Value>>,
     /// Headers that belong to the answer.
-    pub headers: HeaderMap,
+    pub headers: Box<HeaderMap>,
     /// What only the log may hold.
     pub internal: Option<String>,
     /// The stable reason for the audit log where it is finer than the kind's word.
@@ -195,8 +195,8 @@ impl Refusal {
             kind,
             detail: detail.chars().filter(|c| !c.is_control()).take(512).collect(),
             errors: Vec::new(),
-            members: serde_json::Map::new(),
-            headers: HeaderMap::new(),
+            members: Box::default(),
+            headers: Box::default(),
             internal: None,
             reason: None,
             close: false,
@@ -269,12 +269,12 @@ impl Refusal {
             if !self.detail.is_empty() {
                 object.insert("detail".to_owned(), self.detail.into());
             }
-            object.extend(self.members);
+            object.extend(*self.members);
         }
         let mut response = Response::new(Body::from(problem.to_string()));
         *response.status_mut() = self.kind.status();
         let headers = response.headers_mut();
-        headers.extend(self.headers);
+        headers.extend(*self.headers);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.kind.status() == StatusCode::UNAUTHORIZED && !headers.contains_key(header::WWW_AUTHENTICATE) {

@@ -171,13 +171,15 @@ mod tests {
 
     #[test]
     fn only_what_tells_nothing_about_anybody_is_public() {
-        let public: Vec<_> = ROUTES.iter().filter(|route| route.access == Access::Public).map(|route| route.path).collect();
+        let public: Vec<_> =
+            ROUTES.iter().filter(|route| route.access == Access::Public).map(|route| route.path).collect();
         assert_eq!(public, ["/health/live", "/health/ready", "/openapi.json", "/v1/jwks", "/metrics"]);
     }
 
     #[test]
     fn administration_is_served_on_the_console_only() {
-        let admin = ROUTES.iter().filter(|route| route.path.starts_with("/v1/admin") || route.path.starts_with("/v1/audit"));
+        let admin =
+            ROUTES.iter().filter(|route| route.path.starts_with("/v1/admin") || route.path.starts_with("/v1/audit"));
         assert!(admin.into_iter().all(|route| route.access == Access::Administrator && route.entrances == ADMIN));
     }
 }

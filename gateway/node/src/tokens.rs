@@ -75,7 +75,8 @@ impl Tokens {
             purpose: None,
             client_thumbprint: caller.thumbprint,
         };
-        token::issue(&self.key, &claims, now, self.lifetime, &uuid::Uuid::new_v4().to_string()).map_err(Refusal::internal)
+        token::issue(&self.key, &claims, now, self.lifetime, &uuid::Uuid::new_v4().to_string())
+            .map_err(Refusal::internal)
     }
 }
 
@@ -93,11 +94,14 @@ pub async fn grant(context: Context, request: Request) -> Result<Response, Refus
     let bytes = axum::body::to_bytes(request.into_body(), MAX_FORM)
         .await
         .map_err(|_| Refusal::new(Kind::TooLarge, "at most 64 KiB"))?;
-    let form: Form = serde_urlencoded::from_bytes(&bytes)
-        .map_err(|_| oauth(Refusal::new(Kind::Malformed, "send grant_type=client_credentials form-encoded"), "invalid_request"))?;
+    let form: Form = serde_urlencoded::from_bytes(&bytes).map_err(|_| {
+        oauth(Refusal::new(Kind::Malformed, "send grant_type=client_credentials form-encoded"), "invalid_request")
+    })?;
     match form.grant_type.as_deref() {
         Some("client_credentials") => {}
-        Some(_) => return Err(oauth(Refusal::new(Kind::UnsupportedGrant, "client_credentials"), "unsupported_grant_type")),
+        Some(_) => {
+            return Err(oauth(Refusal::new(Kind::UnsupportedGrant, "client_credentials"), "unsupported_grant_type"));
+        }
         None => return Err(oauth(Refusal::new(Kind::Malformed, "grant_type is missing"), "invalid_request")),
     }
     let named = form.client_id.as_deref().unwrap_or_default();
@@ -125,8 +129,9 @@ fn scopes(caller: &Caller, agreements: &[Agreement], now: Timestamp) -> Vec<Stri
             && agreement.client.as_ref().is_none_or(|client| *client == caller.identity.client)
             && agreement.in_force(now)
     });
-    let mut scopes: Vec<String> =
-        own.flat_map(|agreement| agreement.operations.iter().map(|operation| operation.scope(&agreement.dataset))).collect();
+    let mut scopes: Vec<String> = own
+        .flat_map(|agreement| agreement.operations.iter().map(|operation| operation.scope(&agreement.dataset)))
+        .collect();
     if caller.client.roles.contains(&Role::Administrator) {
         scopes.push(ADMIN_SCOPE.to_owned());
     }

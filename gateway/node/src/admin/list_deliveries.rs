@@ -16,8 +16,13 @@ use crate::refusal::{Kind, Refusal};
 pub async fn run(context: Context, request: Request) -> Result<Response, Refusal> {
     let query = QueryString::of(request.uri())?;
     let malformed = |what: &'static str| move |_| Refusal::new(Kind::Malformed, what);
-    let dataset = query.get("dataset").map(str::parse::<DatasetId>).transpose().map_err(|_| Refusal::new(Kind::NameInvalid, "dataset"))?;
-    let after = query.get("after").map(str::parse::<Cursor>).transpose().map_err(|_| Refusal::new(Kind::Malformed, "after"))?;
+    let dataset = query
+        .get("dataset")
+        .map(str::parse::<DatasetId>)
+        .transpose()
+        .map_err(|_| Refusal::new(Kind::NameInvalid, "dataset"))?;
+    let after =
+        query.get("after").map(str::parse::<Cursor>).transpose().map_err(|_| Refusal::new(Kind::Malformed, "after"))?;
     let limit = query.get("limit").unwrap_or("100").parse().map_err(malformed("limit"))?;
     let filter = DeliveryFilter {
         source: query.get("source").map(str::to_owned),
@@ -26,6 +31,7 @@ pub async fn run(context: Context, request: Request) -> Result<Response, Refusal
         since: None,
     };
     let page = context.app.store.list(dataset.as_ref(), &filter, after.as_ref(), limit).await?;
-    let deliveries: Vec<_> = page.records.iter().map(|record| ingest::describe(record, None, context.language.into())).collect();
+    let deliveries: Vec<_> =
+        page.records.iter().map(|record| ingest::describe(record, None, context.language.into())).collect();
     Ok(answer::json(&json!({"deliveries": deliveries, "next": page.next.map(|next| next.to_string())})))
 }

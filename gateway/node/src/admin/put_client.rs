@@ -43,7 +43,8 @@ pub async fn run(context: Context, request: Request) -> Result<Response, Refusal
     }
     let known = app.store.registered_client(&agency, &name).await?;
     let created_at = known.map_or_else(|| app.now(), |client| client.created_at);
-    let client = Client { agency, client: name, roles: body.roles, enabled: body.enabled, quota: body.quota, created_at };
+    let client =
+        Client { agency, client: name, roles: body.roles, enabled: body.enabled, quota: body.quota, created_at };
 
     context.account.about(&format!("{}/{}", client.agency, client.client));
     context.account.note("roles", json!(client.roles).to_string());

@@ -37,7 +37,8 @@ pub async fn run(context: Context, request: Request) -> Result<Response, Refusal
     connectors::build(&body.kind, body.config.clone(), id.as_str())
         .map_err(|error| Refusal::new(Kind::Invalid, error.to_string()))?;
     if let Some(schedule) = &body.schedule {
-        connectors::parse_schedule(schedule).map_err(|what| Refusal::new(Kind::Invalid, format!("schedule: {what}")))?;
+        connectors::parse_schedule(schedule)
+            .map_err(|what| Refusal::new(Kind::Invalid, format!("schedule: {what}")))?;
     }
     if app.store.latest_contract(&body.dataset).await?.is_none() {
         return Err(Refusal::new(Kind::NoContract, "register the dataset's contract first"));

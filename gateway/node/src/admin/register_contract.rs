@@ -28,7 +28,9 @@ pub async fn run(context: Context, request: Request) -> Result<Response, Refusal
         .parse()
         .map_err(|error: simpul_core::id::InvalidName| Refusal::new(Kind::Invalid, format!("name: {error}")))?;
     let version = descriptor["version"].as_str().unwrap_or_default().to_owned();
-    if !(1..=32).contains(&version.len()) || version.bytes().any(|b| !(b.is_ascii_alphanumeric() || b".-+".contains(&b))) {
+    if !(1..=32).contains(&version.len())
+        || version.bytes().any(|b| !(b.is_ascii_alphanumeric() || b".-+".contains(&b)))
+    {
         return Err(Refusal::new(Kind::Invalid, "version: 1 to 32 letters, digits, dots, such as 1.0.0"));
     }
     context.account.about(dataset.as_str());

@@ -20,9 +20,8 @@ const LOOK_BACK: usize = 1_000_000;
 pub async fn run(context: Context, request: Request) -> Result<Response, Refusal> {
     let query = QueryString::of(request.uri())?;
     let malformed = |what: &str| Refusal::new(Kind::Malformed, what.to_owned());
-    let instant = |name: &str| {
-        query.get(name).map(|text| Timestamp::parse(text).ok_or_else(|| malformed(name))).transpose()
-    };
+    let instant =
+        |name: &str| query.get(name).map(|text| Timestamp::parse(text).ok_or_else(|| malformed(name))).transpose();
     let outcome = match query.get("outcome") {
         None => None,
         Some("granted") => Some(Outcome::Granted),

@@ -16,7 +16,9 @@ pub enum AgencyCommand {
     /// List the registered agencies
     List(Client),
     /// Register an agency
-    #[command(after_help = "Example:\n  simpul agency put 64.02.dukcapil --name \"Dinas Dukcapil Kutai Kartanegara\" --profile admin.toml")]
+    #[command(
+        after_help = "Example:\n  simpul agency put 64.02.dukcapil --name \"Dinas Dukcapil Kutai Kartanegara\" --profile admin.toml"
+    )]
     Put {
         /// Agency code
         code: String,
@@ -64,7 +66,9 @@ pub enum AgreementCommand {
     /// List the agreements
     List(Client),
     /// Register an agreement from a JSON file, or change it
-    #[command(after_help = "Example file:\n  {\"provider\": \"64.02.dukcapil\", \"consumer\": \"64.bps\", \"dataset\": \"penduduk-wilayah\", \"operations\": [\"read\"],\n   \"columns\": {\"nik\": \"masked\"}, \"default_visibility\": \"clear\", \"rows\": [\"kode_wilayah=like.64.02*\"],\n   \"purpose\": \"statistik resmi\", \"document\": \"PKS 12/2026\", \"valid_from\": \"2026-01-01T00:00:00Z\", \"valid_until\": \"2027-01-01T00:00:00Z\"}")]
+    #[command(
+        after_help = "Example file:\n  {\"provider\": \"64.02.dukcapil\", \"consumer\": \"64.bps\", \"dataset\": \"penduduk-wilayah\", \"operations\": [\"read\"],\n   \"columns\": {\"nik\": \"masked\"}, \"default_visibility\": \"clear\", \"rows\": [\"kode_wilayah=like.64.02*\"],\n   \"purpose\": \"statistik resmi\", \"document\": \"PKS 12/2026\", \"valid_from\": \"2026-01-01T00:00:00Z\", \"valid_until\": \"2027-01-01T00:00:00Z\"}"
+    )]
     Put {
         /// Name of the agreement
         id: String,
@@ -94,7 +98,9 @@ pub enum ContractCommand {
     /// List the registered contracts
     List(Client),
     /// Register a version of a contract: a datapackage.json, or `standard:NAME`
-    #[command(after_help = "Examples:\n  simpul contract register standard:penduduk-wilayah --profile admin.toml\n  simpul contract register datapackage.json --dry-run --profile admin.toml")]
+    #[command(
+        after_help = "Examples:\n  simpul contract register standard:penduduk-wilayah --profile admin.toml\n  simpul contract register datapackage.json --dry-run --profile admin.toml"
+    )]
     Register {
         /// Descriptor file, or standard:NAME
         descriptor: String,
@@ -122,7 +128,9 @@ pub enum ConnectorCommand {
     /// List the connectors, and the kinds there are with an example configuration
     List(Client),
     /// Register a connector from a TOML or JSON file with kind, dataset, config and schedule
-    #[command(after_help = "Example file:\n  kind = \"files\"\n  dataset = \"penduduk-wilayah\"\n  schedule = \"*/5 * * * *\"\n  [config]\n  folder = \"/srv/kiriman\"")]
+    #[command(
+        after_help = "Example file:\n  kind = \"files\"\n  dataset = \"penduduk-wilayah\"\n  schedule = \"*/5 * * * *\"\n  [config]\n  folder = \"/srv/kiriman\""
+    )]
     Put {
         /// Name of the connector
         id: String,
@@ -212,7 +220,8 @@ pub async fn client(command: ClientCommand) -> anyhow::Result<ExitCode> {
             listed(&client, "/v1/admin/clients", "clients", &columns).await
         }
         ClientCommand::Put { agency, name, role, per_second, burst, disable, client } => {
-            let quota = per_second.zip(burst).map(|(per_second, burst)| json!({"per_second": per_second, "burst": burst}));
+            let quota =
+                per_second.zip(burst).map(|(per_second, burst)| json!({"per_second": per_second, "burst": burst}));
             let body = json!({"roles": role, "enabled": !disable, "quota": quota});
             let path = format!("/v1/admin/clients/{agency}/{name}");
             let answer = call(&client, Method::PUT, &path, Some(body)).await?;
@@ -275,7 +284,11 @@ pub async fn contract(command: ContractCommand) -> anyhow::Result<ExitCode> {
             let path = if dry_run { "/v1/admin/contracts?dry_run=true" } else { "/v1/admin/contracts" };
             let answer = call(&client, Method::POST, path, Some(body)).await?;
             let done = if dry_run { "could be registered" } else { "is registered" };
-            let line = format!("{} {} {done}", answer["dataset"].as_str().unwrap_or_default(), answer["version"].as_str().unwrap_or_default());
+            let line = format!(
+                "{} {} {done}",
+                answer["dataset"].as_str().unwrap_or_default(),
+                answer["version"].as_str().unwrap_or_default()
+            );
             Ok(told(&client, &answer, &line))
         }
         ContractCommand::Check { old, new, json } => check(&read_document(&old)?, &read_document(&new)?, json),
@@ -284,7 +297,9 @@ pub async fn contract(command: ContractCommand) -> anyhow::Result<ExitCode> {
 
 fn standard(name: &str) -> anyhow::Result<&'static str> {
     let found = simpul_schemas::standard::contracts().find(|standard| standard.name == name);
-    found.map(|standard| standard.descriptor).with_context(|| format!("there is no standard contract {name}; see `simpul contract standard`"))
+    found
+        .map(|standard| standard.descriptor)
+        .with_context(|| format!("there is no standard contract {name}; see `simpul contract standard`"))
 }
 
 fn check(old: &Value, new: &Value, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -293,9 +308,19 @@ fn check(old: &Value, new: &Value, as_json: bool) -> anyhow::Result<ExitCode> {
     if as_json {
         println!("{shown}");
     } else {
-        let columns = [("rule", "/rule"), ("field", "/field"), ("backward", "/backward"), ("forward", "/forward"), ("producer", "/producer")];
+        let columns = [
+            ("rule", "/rule"),
+            ("field", "/field"),
+            ("backward", "/backward"),
+            ("forward", "/forward"),
+            ("producer", "/producer"),
+        ];
         output::list(&shown, "changes", &columns);
-        println!("compatible: {}, suggested version: {}", shown["compatible"], shown["suggestedVersion"].as_str().unwrap_or_default());
+        println!(
+            "compatible: {}, suggested version: {}",
+            shown["compatible"],
+            shown["suggestedVersion"].as_str().unwrap_or_default()
+        );
     }
     Ok(if verdict.compatible { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
@@ -361,12 +386,26 @@ pub async fn link(command: LinkCommand) -> anyhow::Result<ExitCode> {
         println!("this node has no parent");
         return Ok(ExitCode::SUCCESS);
     }
-    let rows = ["upstream", "queued", "queued_bytes", "oldest_age_s", "refused", "last_contact_at", "last_ack_at", "last_error"];
-    output::table(&["link", ""], rows.map(|key| {
-        let value = &link[key];
-        let text = value.as_str().map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned);
-        vec![key.to_owned(), text]
-    }));
+    let rows = [
+        "upstream",
+        "queued",
+        "queued_bytes",
+        "oldest_age_s",
+        "refused",
+        "last_contact_at",
+        "last_ack_at",
+        "last_error",
+    ];
+    output::table(
+        &["link", ""],
+        rows.map(|key| {
+            let value = &link[key];
+            let text = value
+                .as_str()
+                .map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned);
+            vec![key.to_owned(), text]
+        }),
+    );
     Ok(ExitCode::SUCCESS)
 }
 

@@ -45,7 +45,9 @@ pub enum Command {
         client: Client,
     },
     /// Verify an exported log, offline
-    #[command(after_help = "Exit status 0 only if everything holds; otherwise the first bad entry is named.\nPin the log's key with --key to be sure that it is your node's and not a copy signed by somebody else.")]
+    #[command(
+        after_help = "Exit status 0 only if everything holds; otherwise the first bad entry is named.\nPin the log's key with --key to be sure that it is your node's and not a copy signed by somebody else."
+    )]
     Verify {
         /// Exported log
         file: PathBuf,
@@ -85,7 +87,8 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Show { action, actor, outcome, limit, client } => {
-            let wanted = [("action", action), ("actor", actor), ("outcome", outcome), ("limit", Some(limit.to_string()))];
+            let wanted =
+                [("action", action), ("actor", actor), ("outcome", outcome), ("limit", Some(limit.to_string()))];
             let pairs: Vec<_> = wanted.into_iter().filter_map(|(key, value)| value.map(|value| (key, value))).collect();
             let answer = block_on(async {
                 let node = connect(&client, true)?;
@@ -94,7 +97,15 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
             if client.json {
                 println!("{answer}");
             } else {
-                let columns = [("seq", "/seq"), ("time", "/time"), ("actor", "/actor"), ("action", "/action"), ("object", "/object"), ("outcome", "/outcome"), ("reason", "/reason")];
+                let columns = [
+                    ("seq", "/seq"),
+                    ("time", "/time"),
+                    ("actor", "/actor"),
+                    ("action", "/action"),
+                    ("object", "/object"),
+                    ("outcome", "/outcome"),
+                    ("reason", "/reason"),
+                ];
                 output::list(&answer, "entries", &columns);
             }
             Ok(ExitCode::SUCCESS)
@@ -108,7 +119,8 @@ async fn export(path: &Path, client: &Client) -> anyhow::Result<ExitCode> {
     let node = connect(client, true)?;
     let mut response = node.open(node.request(Method::GET, "/v1/audit/export").await?).await?;
     let partial = path.with_extension("part");
-    let mut file = tokio::fs::File::create(&partial).await.with_context(|| format!("cannot write {}", partial.display()))?;
+    let mut file =
+        tokio::fs::File::create(&partial).await.with_context(|| format!("cannot write {}", partial.display()))?;
     while let Some(chunk) = response.chunk().await.context("the download broke off")? {
         file.write_all(&chunk).await?;
     }
@@ -124,13 +136,30 @@ fn verify(path: &Path, key: Option<&str>, json: bool) -> anyhow::Result<ExitCode
     match verify_export(BufReader::with_capacity(1 << 16, file), &options, &simpul_store::audit_log::verify_ed25519) {
         Ok(verified) => {
             if json {
-                println!("{}", serde_json::json!({
-                    "valid": true, "entries": verified.entries, "checkpoints": verified.checkpoints,
-                    "origin": verified.origin.as_str(), "root": verified.root, "key": verified.key.to_string(), "pinned": verified.pinned,
-                }));
+                println!(
+                    "{}",
+                    serde_json::json!({
+                        "valid": true, "entries": verified.entries, "checkpoints": verified.checkpoints,
+                        "origin": verified.origin.as_str(), "root": verified.root, "key": verified.key.to_string(), "pinned": verified.pinned,
+                    })
+                );
             } else {
-                println!("valid: {} entries of {}, {} checkpoints", verified.entries, verified.origin.as_str(), verified.checkpoints);
-                println!("root {}\nkey  {}{}", verified.root, verified.key, if verified.pinned { " (pinned)" } else { " (from the file: compare it with the node's, or give --key)" });
+                println!(
+                    "valid: {} entries of {}, {} checkpoints",
+                    verified.entries,
+                    verified.origin.as_str(),
+                    verified.checkpoints
+                );
+                println!(
+                    "root {}\nkey  {}{}",
+                    verified.root,
+                    verified.key,
+                    if verified.pinned {
+                        " (pinned)"
+                    } else {
+                        " (from the file: compare it with the node's, or give --key)"
+                    }
+                );
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -171,12 +200,22 @@ pub fn receipt(command: ReceiptCommand) -> anyhow::Result<ExitCode> {
         }
     }
     if json {
-        println!("{}", serde_json::json!({"valid": true, "receipt": verified.receipt, "root": verified.root_fingerprint, "pinned": verified.pinned}));
+        println!(
+            "{}",
+            serde_json::json!({"valid": true, "receipt": verified.receipt, "root": verified.root_fingerprint, "pinned": verified.pinned})
+        );
         return Ok(ExitCode::SUCCESS);
     }
     let receipt = &verified.receipt;
-    println!("valid: {} {:?}, {} of {} rows, at {}", receipt.dataset, receipt.outcome, receipt.rows.accepted, receipt.rows.total, receipt.time);
+    println!(
+        "valid: {} {:?}, {} of {} rows, at {}",
+        receipt.dataset, receipt.outcome, receipt.rows.accepted, receipt.rows.total, receipt.time
+    );
     println!("signed by {}", verified.node);
-    println!("root {}{}", verified.root_fingerprint, if verified.pinned { " (yours)" } else { " (from the receipt: compare it, or give --ca)" });
+    println!(
+        "root {}{}",
+        verified.root_fingerprint,
+        if verified.pinned { " (yours)" } else { " (from the receipt: compare it, or give --ca)" }
+    );
     Ok(ExitCode::SUCCESS)
 }

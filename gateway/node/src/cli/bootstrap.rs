@@ -48,7 +48,8 @@ impl NodeFolder {
 
     fn config(&self) -> String {
         let quote = |text: &str| format!("{text:?}");
-        let list = |items: &[String]| format!("[{}]", items.iter().map(|item| quote(item)).collect::<Vec<_>>().join(", "));
+        let list =
+            |items: &[String]| format!("[{}]", items.iter().map(|item| quote(item)).collect::<Vec<_>>().join(", "));
         let mut values = vec![
             ("node.agency", quote(self.agency.as_str())),
             ("node.tier", quote(self.tier)),

@@ -20,10 +20,14 @@ pub enum Command {
     #[command(after_help = "Example:\n  simpul ca intermediate ca ca-kukar --area 64.02")]
     Intermediate(Intermediate),
     /// Issue a certificate with a new key, or sign a request
-    #[command(after_help = "Examples:\n  simpul ca issue ca --agency 64.02.dukcapil --client siak --out siak\n  simpul ca issue ca --agency 64.02.diskominfo --client simpul --node --host kukar.example --out node\n  simpul ca issue ca --agency 64.02.dukcapil --client siak --csr siak.csr --out siak")]
+    #[command(
+        after_help = "Examples:\n  simpul ca issue ca --agency 64.02.dukcapil --client siak --out siak\n  simpul ca issue ca --agency 64.02.diskominfo --client simpul --node --host kukar.example --out node\n  simpul ca issue ca --agency 64.02.dukcapil --client siak --csr siak.csr --out siak"
+    )]
     Issue(Issue),
     /// Revoke the certificates of an identity, or one by its serial number
-    #[command(after_help = "Examples:\n  simpul ca revoke ca --agency 64.02.dukcapil --client siak\n  simpul ca revoke ca --serial 5f3a…")]
+    #[command(
+        after_help = "Examples:\n  simpul ca revoke ca --agency 64.02.dukcapil --client siak\n  simpul ca revoke ca --serial 5f3a…"
+    )]
     Revoke(Revoke),
     /// List what was issued
     List {
@@ -137,7 +141,12 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
             let name = options.name.unwrap_or_else(|| format!("Simpul {}", options.area));
             let parent = Ca::open(&options.parent, now)?;
             let ca = parent.issue_intermediate(&options.dir, &IntermediateOptions::area(name, options.area), now)?;
-            println!("Issuing CA «{}» is ready in {}; it may name agencies of {} only", ca.name(), options.dir.display(), ca.prefix());
+            println!(
+                "Issuing CA «{}» is ready in {}; it may name agencies of {} only",
+                ca.name(),
+                options.dir.display(),
+                ca.prefix()
+            );
         }
         Command::Issue(options) => issue(&options)?,
         Command::Revoke(options) => revoke(&options)?,
@@ -223,7 +232,8 @@ fn list(ca: &Ca, json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let rows = records.iter().map(|record| {
-        let state = record.revoked.as_ref().map_or_else(|| "valid".to_owned(), |revoked| format!("revoked {}", revoked.at));
+        let state =
+            record.revoked.as_ref().map_or_else(|| "valid".to_owned(), |revoked| format!("revoked {}", revoked.at));
         vec![record.serial.to_string(), record.subject.clone(), record.not_after.to_string(), state]
     });
     output::table(&["serial", "subject", "until", "state"], rows);

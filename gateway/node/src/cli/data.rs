@@ -77,7 +77,7 @@ pub struct ExtractOptions {
     filter: Vec<String>,
     /// Version of the table; without it the newest
     #[arg(long)]
-    version: Option<u64>,
+    table_version: Option<u64>,
     #[command(flatten)]
     client: Client,
 }
@@ -120,9 +120,10 @@ pub async fn push(options: PushOptions) -> anyhow::Result<ExitCode> {
     let node = connect(&options.client, false)?;
     let (media_type, coding) = form_of(&options.file)?;
     let (digest, length) = digest_of(&options.file).await?;
-    let key = options.key.clone().unwrap_or_else(|| {
-        Digest::of(format!("{}\n{digest}", options.dataset).as_bytes()).to_string()
-    });
+    let key = options
+        .key
+        .clone()
+        .unwrap_or_else(|| Digest::of(format!("{}\n{digest}", options.dataset).as_bytes()).to_string());
     let bar = output::progress(Some(length));
     let file = tokio::fs::File::open(&options.file).await?;
     let counted = bar.clone();
@@ -176,9 +177,21 @@ fn told(options: &PushOptions, answer: &Value, landed: bool) -> anyhow::Result<E
         println!("{}", answer["report_text"].as_str().unwrap_or_default());
         let rows = &answer["rows"];
         if options.client.english {
-            println!("{} rows: {} accepted, {} refused. State: {}", rows["total"], rows["accepted"], rows["refused"], state(answer));
+            println!(
+                "{} rows: {} accepted, {} refused. State: {}",
+                rows["total"],
+                rows["accepted"],
+                rows["refused"],
+                state(answer)
+            );
         } else {
-            println!("{} baris: {} diterima, {} ditolak. Keadaan: {}", rows["total"], rows["accepted"], rows["refused"], state(answer));
+            println!(
+                "{} baris: {} diterima, {} ditolak. Keadaan: {}",
+                rows["total"],
+                rows["accepted"],
+                rows["refused"],
+                state(answer)
+            );
         }
     }
     let valid = answer.pointer("/report/valid").and_then(Value::as_bool).unwrap_or(landed);
@@ -201,7 +214,10 @@ fn form_of(path: &Path) -> anyhow::Result<(&'static str, Option<&'static str>)> 
         Some("csv" | "txt" | "tsv") => "text/csv",
         Some("ndjson" | "jsonl") => "application/x-ndjson",
         Some("json") => "application/json",
-        _ => anyhow::bail!("the form of {} is not known: use .csv, .ndjson or .json (also with .gz or .zst)", path.display()),
+        _ => anyhow::bail!(
+            "the form of {} is not known: use .csv, .ndjson or .json (also with .gz or .zst)",
+            path.display()
+        ),
     };
     Ok((media_type, coding))
 }
@@ -219,9 +235,11 @@ async fn digest_of(path: &Path) -> anyhow::Result<(Digest, u64)> {
 
 /// Query parameters for columns and conditions.
 fn parameters(select: Option<&str>, filters: &[String]) -> anyhow::Result<Vec<(String, String)>> {
-    let mut pairs: Vec<(String, String)> = select.map(|text| ("select".to_owned(), text.to_owned())).into_iter().collect();
+    let mut pairs: Vec<(String, String)> =
+        select.map(|text| ("select".to_owned(), text.to_owned())).into_iter().collect();
     for filter in filters {
-        let (column, condition) = filter.split_once('=').context("a filter is written column=op.value, such as tahun=eq.2024")?;
+        let (column, condition) =
+            filter.split_once('=').context("a filter is written column=op.value, such as tahun=eq.2024")?;
         pairs.push((column.to_owned(), condition.to_owned()));
     }
     Ok(pairs)
@@ -259,14 +277,16 @@ pub async fn extract(options: ExtractOptions) -> anyhow::Result<ExitCode> {
     };
     let mut pairs = parameters(options.select.as_deref(), &options.filter)?;
     pairs.push(("format".to_owned(), form.to_owned()));
-    pairs.extend(options.version.map(|version| ("version".to_owned(), version.to_string())));
+    pairs.extend(options.table_version.map(|version| ("version".to_owned(), version.to_string())));
     let request = node.request(Method::GET, &format!("/v1/datasets/{}/extract", options.dataset)).await?.query(&pairs);
     let mut response = node.open(request).await?;
     let announced = response.headers().get("repr-digest").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let version = response.headers().get("simpul-table-version").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let version =
+        response.headers().get("simpul-table-version").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let bar = output::progress(response.content_length());
     let partial = options.output.with_extension("part");
-    let mut file = tokio::fs::File::create(&partial).await.with_context(|| format!("cannot write {}", partial.display()))?;
+    let mut file =
+        tokio::fs::File::create(&partial).await.with_context(|| format!("cannot write {}", partial.display()))?;
     let (mut digester, mut length) = (Digester::default(), 0_u64);
     while let Some(chunk) = response.chunk().await.context("the download broke off")? {
         file.write_all(&chunk).await?;
@@ -296,7 +316,8 @@ pub async fn datasets(client: Client) -> anyhow::Result<ExitCode> {
     if client.json {
         println!("{answer}");
     } else {
-        let columns = [("dataset", "/id"), ("title", "/title"), ("contract", "/contract_version"), ("version", "/table_version")];
+        let columns =
+            [("dataset", "/id"), ("title", "/title"), ("contract", "/contract_version"), ("version", "/table_version")];
         output::list(&answer, "datasets", &columns);
     }
     Ok(ExitCode::SUCCESS)

@@ -107,7 +107,11 @@ fn disk(config: &Config) -> Vec<Finding> {
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);
         let text = format!("{} MiB free", free >> 20);
         let enough = free > config.limits.free_bytes.saturating_mul(2);
-        findings.push(if enough { good("disk", text) } else { bad("disk", format!("{text}: make room before deliveries are refused")) });
+        findings.push(if enough {
+            good("disk", text)
+        } else {
+            bad("disk", format!("{text}: make room before deliveries are refused"))
+        });
     }
     findings
 }
@@ -116,7 +120,8 @@ fn ports(config: &Config) -> Vec<Finding> {
     let listen = &config.listen;
     let all = [listen.exchange, listen.portal, listen.console, listen.metrics];
     let busy = all.into_iter().filter(|address| TcpListener::bind(address).is_err());
-    busy.map(|address| good("port", format!("{address} is in use: by this node if it runs, else change [listen]"))).collect()
+    busy.map(|address| good("port", format!("{address} is in use: by this node if it runs, else change [listen]")))
+        .collect()
 }
 
 async fn parent(config: &Config) -> Finding {
@@ -134,6 +139,8 @@ async fn parent(config: &Config) -> Finding {
             let count = answer["datasets"].as_array().map_or(0, Vec::len);
             good("parent", format!("{} answers; agreements for {count} datasets", link.upstream))
         }
-        Err(error) => bad("parent", format!("{}: {error:#}. Deliveries wait in the queue until it answers", link.upstream)),
+        Err(error) => {
+            bad("parent", format!("{}: {error:#}. Deliveries wait in the queue until it answers", link.upstream))
+        }
     }
 }

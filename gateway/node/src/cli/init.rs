@@ -86,7 +86,12 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             simpul_certs::files::write_secret(&pki.join("node.key"), request.key_pem.as_bytes())?;
             simpul_certs::files::write_atomic(&pki.join("node.csr"), request.csr_pem.as_bytes())?;
             println!("{identity}");
-            println!("Send {} to the exchange's CA: simpul ca issue CA --agency {} --client {} --node --csr node.csr --out node", pki.join("node.csr").display(), options.agency, options.client);
+            println!(
+                "Send {} to the exchange's CA: simpul ca issue CA --agency {} --client {} --node --csr node.csr --out node",
+                pki.join("node.csr").display(),
+                options.agency,
+                options.client
+            );
             println!("Put what comes back into {}: node.crt, ca.crt, crl.pem, issuers.json", pki.display());
         }
     }

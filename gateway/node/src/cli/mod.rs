@@ -22,7 +22,9 @@ pub const EX_CONFIG: u8 = 78;
 
 #[derive(Parser)]
 #[command(name = "simpul", version, about = "Exchange gateway for Satu Data", long_about = None, propagate_version = true)]
-#[command(after_help = "Begin with `simpul demo`: three nodes on this machine run the whole flow and explain each step.")]
+#[command(
+    after_help = "Begin with `simpul demo`: three nodes on this machine run the whole flow and explain each step."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -31,10 +33,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run three nodes on this machine and take a dirty file from a kecamatan to a trusted extract in the province
-    #[command(after_help = "Examples:\n  simpul demo\n  simpul demo --once --json\n  simpul demo --dir /tmp/simpul-demo")]
+    #[command(
+        after_help = "Examples:\n  simpul demo\n  simpul demo --once --json\n  simpul demo --dir /tmp/simpul-demo"
+    )]
     Demo(demo::Options),
     /// Make the folder of a node: configuration with every default explained, key, certificate or request
-    #[command(after_help = "Examples:\n  simpul init node --agency 64.02.diskominfo --tier kabupaten --ca ca\n  simpul init node --agency 64.02.05.kecamatan --tier kecamatan --upstream https://kukar.example:8443")]
+    #[command(
+        after_help = "Examples:\n  simpul init node --agency 64.02.diskominfo --tier kabupaten --ca ca\n  simpul init node --agency 64.02.05.kecamatan --tier kecamatan --upstream https://kukar.example:8443"
+    )]
     Init(init::Options),
     /// Run a node
     #[command(after_help = "Example:\n  simpul serve --config node/simpul.toml")]
@@ -49,7 +55,9 @@ enum Command {
     #[command(subcommand)]
     Contract(admin::ContractCommand),
     /// Check a file against a contract, without a node
-    #[command(after_help = "Examples:\n  simpul validate datapackage.json data.csv\n  simpul validate datapackage.json data.csv --json\n\nExit status: 0 valid, 1 invalid, 2 the contract cannot be used, 3 could not run.")]
+    #[command(
+        after_help = "Examples:\n  simpul validate datapackage.json data.csv\n  simpul validate datapackage.json data.csv --json\n\nExit status: 0 valid, 1 invalid, 2 the contract cannot be used, 3 could not run."
+    )]
     Validate(validate::Options),
     /// Agencies
     #[command(subcommand)]
@@ -64,10 +72,14 @@ enum Command {
     #[command(subcommand)]
     Connector(admin::ConnectorCommand),
     /// Deliver a file to a dataset
-    #[command(after_help = "Examples:\n  simpul push penduduk-wilayah penduduk.csv --profile produsen.toml\n  simpul push penduduk-wilayah penduduk.csv --profile produsen.toml --dry-run")]
+    #[command(
+        after_help = "Examples:\n  simpul push penduduk-wilayah penduduk.csv --profile produsen.toml\n  simpul push penduduk-wilayah penduduk.csv --profile produsen.toml --dry-run"
+    )]
     Push(data::PushOptions),
     /// Read records of a dataset
-    #[command(after_help = "Example:\n  simpul records penduduk-wilayah --select kode_wilayah,jumlah --filter tahun=eq.2024 --profile p.toml")]
+    #[command(
+        after_help = "Example:\n  simpul records penduduk-wilayah --select kode_wilayah,jumlah --filter tahun=eq.2024 --profile p.toml"
+    )]
     Records(data::RecordsOptions),
     /// Fetch everything of a dataset that you may see, as Parquet, Arrow or CSV
     #[command(after_help = "Example:\n  simpul extract penduduk-wilayah -o penduduk.parquet --profile statistik.toml")]
@@ -157,4 +169,16 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 /// Runs a command that talks to the network.
 fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn every_command_is_well_formed() {
+        Cli::command().debug_assert();
+    }
 }

@@ -61,10 +61,10 @@ pub fn run(options: &Options) -> ExitCode {
     ExitCode::from(outcome.exit)
 }
 
-
 /// A path that a descriptor names, which must lie beside it or below (Data Package v2: no absolute paths, no parents).
 fn inside(folder: &Path, path: &str) -> Option<PathBuf> {
     let path = Path::new(path);
-    let plain = path.components().all(|part| matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir));
+    let plain =
+        path.components().all(|part| matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir));
     plain.then(|| folder.join(path))
 }

@@ -393,7 +393,8 @@ fn place(text: &str, offset: usize) -> (usize, usize) {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "[node]\nagency = \"64.02.diskominfo\"\ntier = \"kabupaten\"\ntrust_domain = \"satudata.test\"\n";
+    const GOOD: &str =
+        "[node]\nagency = \"64.02.diskominfo\"\ntier = \"kabupaten\"\ntrust_domain = \"satudata.test\"\n";
 
     fn error_of(text: &str) -> (usize, String) {
         let (offset, message) = Config::parse(text, Path::new("/x")).unwrap_err();

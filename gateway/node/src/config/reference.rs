@@ -16,6 +16,9 @@ struct Key<'a> {
     range: String,
 }
 
+/// The sections in the order in which somebody reads them.
+const ORDER: [&str; 7] = ["node", "listen", "tls", "token", "limits", "link", "log"];
+
 fn schema() -> Value {
     schemars::schema_for!(Config).to_value()
 }
@@ -29,8 +32,8 @@ fn resolve<'a>(schema: &'a Value, value: &'a Value) -> &'a Value {
 
 /// Calls `visit` for every section (its name, its description, its keys).
 fn sections(schema: &Value, mut visit: impl FnMut(&str, &str, Vec<Key<'_>>)) {
-    let Some(all) = schema["properties"].as_object() else { return };
-    for (section, value) in all {
+    for section in ORDER {
+        let value = &schema["properties"][section];
         let resolved = resolve(schema, value);
         let defaults = &value["default"];
         let Some(properties) = resolved["properties"].as_object() else { continue };
@@ -59,12 +62,15 @@ fn range(property: &Value) -> String {
 pub fn markdown() -> String {
     let schema = schema();
     let mut out = String::from(
-        "# Configuration reference\n\nGenerated from the code by `simpul config reference`; a test compares this file with \
+        "# Configuration reference\n\nGenerated from the code by `simpul config`; a test compares this file with \
          it.\nPaths are relative to the folder of the configuration file. An unknown key, a value of the wrong type or out of \
          its range\nis refused with its line before any port is bound.\n",
     );
     sections(&schema, |section, description, keys| {
-        let _ = write!(out, "\n## `[{section}]`\n\n{description}\n\n| key | default | range | meaning |\n|---|---|---|---|\n");
+        let _ = write!(
+            out,
+            "\n## `[{section}]`\n\n{description}\n\n| key | default | range | meaning |\n|---|---|---|---|\n"
+        );
         for key in keys {
             let default = key.default.map_or_else(|| "required".to_owned(), |v| format!("`{v}`"));
             let meaning = key.description.replace('\n', " ");
@@ -126,7 +132,9 @@ pub fn offset_of(text: &str, path: &[String]) -> usize {
     let mut current = table.get_ref();
     let mut offset = 0;
     for key in path {
-        let Some((found, value)) = current.iter().find(|(name, _)| name.get_ref().as_ref() == key.as_str()) else { return offset };
+        let Some((found, value)) = current.iter().find(|(name, _)| name.get_ref().as_ref() == key.as_str()) else {
+            return offset;
+        };
         offset = found.span().start;
         match value.get_ref() {
             toml::de::DeValue::Table(inner) => current = inner,
@@ -134,4 +142,41 @@ pub fn offset_of(text: &str, path: &[String]) -> usize {
         }
     }
     offset
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_section_is_left_out() {
+        let schema = schema();
+        let mut all: Vec<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        let mut ordered = ORDER;
+        all.sort_unstable();
+        ordered.sort_unstable();
+        assert_eq!(all, ordered);
+    }
+
+    #[test]
+    fn the_reference_in_docs_is_that_of_the_code() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/CONFIG.md");
+        let written = std::fs::read_to_string(path).unwrap();
+        assert_eq!(written, markdown(), "write it anew: simpul config > docs/CONFIG.md");
+    }
+
+    #[test]
+    fn the_commented_file_with_every_default_switched_on_is_a_configuration() {
+        let values = [
+            ("node.agency", "\"64.02.diskominfo\"".to_owned()),
+            ("node.tier", "\"kabupaten\"".to_owned()),
+            ("node.trust_domain", "\"satudata.test\"".to_owned()),
+            ("link.upstream", "\"https://parent.example:8443\"".to_owned()),
+        ];
+        let text = commented(&values);
+        let keys = text.lines().map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line));
+        let all: Vec<&str> = keys.collect();
+        toml::from_str::<Config>(&all.join("\n")).unwrap();
+        toml::from_str::<Config>(&text).unwrap();
+    }
 }

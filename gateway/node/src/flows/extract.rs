@@ -73,7 +73,8 @@ async fn parquet(context: &Context, wanted: &Wanted, headers: &HeaderMap) -> Res
     context.account.note("rows", extract.rows);
     context.account.note("version", extract.version);
     let etag = format!("\"{}\"", extract.sha256);
-    let matches = |name| headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(&etag));
+    let matches =
+        |name| headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(&etag));
     let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
     let mut response = if matches(header::IF_NONE_MATCH) {
         answer::not_modified(FORMS[0].1)
@@ -101,8 +102,7 @@ async fn parquet(context: &Context, wanted: &Wanted, headers: &HeaderMap) -> Res
 
 async fn whole(extract: &Extract) -> Result<Response, Refusal> {
     let file = tokio::fs::File::open(&extract.path).await.map_err(Refusal::internal)?;
-    let mut response =
-        answer::ok(FORMS[0].1, Body::from_stream(ReaderStream::with_capacity(file, 1 << 18)));
+    let mut response = answer::ok(FORMS[0].1, Body::from_stream(ReaderStream::with_capacity(file, 1 << 18)));
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(extract.bytes));
     Ok(response)
 }
@@ -111,8 +111,9 @@ async fn whole(extract: &Extract) -> Result<Response, Refusal> {
 async fn part(extract: &Extract, range: &str) -> Result<Response, Refusal> {
     let Some((first, last)) = bounds(range, extract.bytes) else { return whole(extract).await };
     if first >= extract.bytes || first > last {
-        return Err(Refusal::new(Kind::RangeInvalid, "")
-            .header(header::CONTENT_RANGE, &format!("bytes */{}", extract.bytes)));
+        return Err(
+            Refusal::new(Kind::RangeInvalid, "").header(header::CONTENT_RANGE, &format!("bytes */{}", extract.bytes))
+        );
     }
     let last = last.min(extract.bytes - 1);
     let mut file = tokio::fs::File::open(&extract.path).await.map_err(Refusal::internal)?;

@@ -83,7 +83,9 @@ pub async fn run(app: Arc<App>, client: NodeClient) {
         }
         let pause = Duration::from_secs(link.poll_s);
         let pause = match app.store.next_due(PARENT).await {
-            Ok(Some(at)) => pause.min(Duration::from_millis(u64::try_from(at.millis() - app.now().millis()).unwrap_or(0))),
+            Ok(Some(at)) => {
+                pause.min(Duration::from_millis(u64::try_from(at.millis() - app.now().millis()).unwrap_or(0)))
+            }
             _ => pause,
         };
         tokio::select! {
@@ -101,7 +103,9 @@ pub async fn run(app: Arc<App>, client: NodeClient) {
 pub async fn needed_versions(app: &App) -> Result<Vec<(DatasetId, u64)>, StoreError> {
     let mut needed = Vec::new();
     for forward in app.store.forwards(PARENT, "queued", u32::MAX).await? {
-        if let Some(State::Landed { table_version, .. }) = app.store.get(&forward.delivery).await?.map(|record| record.state) {
+        if let Some(State::Landed { table_version, .. }) =
+            app.store.get(&forward.delivery).await?.map(|record| record.state)
+        {
             needed.push((forward.dataset, table_version));
         }
     }
@@ -138,7 +142,9 @@ async fn step(app: &Arc<App>, client: &NodeClient, forward: Forward) {
     }
     metrics::counter!("simpul_forwards_total", "outcome" => next.name()).increment(1);
     match &verdict {
-        Verdict::Later(pause, error) => info!(dataset = %forward.dataset, sequence = forward.sequence, ?pause, error, "forward postponed"),
+        Verdict::Later(pause, error) => {
+            info!(dataset = %forward.dataset, sequence = forward.sequence, ?pause, error, "forward postponed")
+        }
         _ => {
             info!(dataset = %forward.dataset, sequence = forward.sequence, state = next.name(), "forwarded");
             let _ = std::fs::remove_file(spool_path(app, &forward));

@@ -18,8 +18,8 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use futures::stream::BoxStream;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::{Value, json};
 use simpul_core::agreement::Operation;
@@ -183,7 +183,10 @@ async fn submission(
         Some(_) => return Err(Refusal::new(Kind::KeyMissing, "Idempotency-Key: 1 to 255 printable ASCII characters")),
         None if dry_run => String::new(),
         None => {
-            return Err(Refusal::new(Kind::KeyMissing, "send a key that is the same whenever you send this file again"));
+            return Err(Refusal::new(
+                Kind::KeyMissing,
+                "send a key that is the same whenever you send this file again",
+            ));
         }
     };
     let format = media_type(text(&header::CONTENT_TYPE))?;
@@ -222,9 +225,8 @@ fn media_type(value: Option<&str>) -> Result<Format, Refusal> {
 }
 
 fn coding(headers: &HeaderMap) -> Result<Coding, Refusal> {
-    let refused = || {
-        Refusal::new(Kind::Encoding, "send gzip or zstd, once").header(header::ACCEPT_ENCODING, "gzip, zstd")
-    };
+    let refused =
+        || Refusal::new(Kind::Encoding, "send gzip or zstd, once").header(header::ACCEPT_ENCODING, "gzip, zstd");
     let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
     let (first, more) = (values.next(), values.next());
     match (first.map(|value| value.to_str().unwrap_or("?").trim().to_ascii_lowercase()).as_deref(), more) {
@@ -244,8 +246,7 @@ fn digest(headers: &HeaderMap) -> Result<Option<Digest>, Refusal> {
         let members = value.to_str().unwrap_or_default();
         let found = members.split(',').find_map(|member| member.trim().strip_prefix("sha-256="));
         let Some(encoded) = found else {
-            return Err(Refusal::new(Kind::DigestUnsupported, "send sha-256")
-                .header(WANT_REPR_DIGEST, "sha-256=10"));
+            return Err(Refusal::new(Kind::DigestUnsupported, "send sha-256").header(WANT_REPR_DIGEST, "sha-256=10"));
         };
         let bytes = encoded.strip_prefix(':').and_then(|text| text.strip_suffix(':'));
         let bytes = bytes.and_then(|text| BASE64_STANDARD.decode(text).ok()).and_then(|bytes| bytes.try_into().ok());
@@ -320,8 +321,7 @@ async fn take(
     let contract = submission.contract.clone();
     let validator = Validator::new(contract.clone(), submission.format, app.schema_limits());
     let quarantine = Quarantine::new(app.quarantine_path(&delivery.id), app.config.limits.quarantine_bytes);
-    let mut intake =
-        Intake::new(contract, validator, submission.coding, app.decode_limits(), stager, quarantine)?;
+    let mut intake = Intake::new(contract, validator, submission.coding, app.decode_limits(), stager, quarantine)?;
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<Bytes>(8);
     let work = tokio::task::spawn_blocking(move || {
         while let Some(chunk) = receiver.blocking_recv() {

@@ -192,13 +192,7 @@ async fn record_once(
     Ok(index)
 }
 
-fn entry(
-    delivery: &Delivery,
-    action: &str,
-    outcome: Audited,
-    rows: RowCounts,
-    payload: Option<Digest>,
-) -> EntryDraft {
+fn entry(delivery: &Delivery, action: &str, outcome: Audited, rows: RowCounts, payload: Option<Digest>) -> EntryDraft {
     EntryDraft::new(&delivery.source, action, delivery.dataset.as_str(), outcome)
         .with("delivery", delivery.id.as_str())
         .with("origin", delivery.origin.as_str())
@@ -219,7 +213,9 @@ async fn commit(app: &App, delivery: &Delivery, staged: &Staged, sequence: u64) 
         info: Map::from_iter([("delivery".to_owned(), json!(delivery.id))]),
     };
     let committed = app.lake.commit(&delivery.dataset, commit).await?;
-    committed.version.ok_or_else(|| Refusal::internal("the table has a later transaction of this source than the journal"))
+    committed
+        .version
+        .ok_or_else(|| Refusal::internal("the table has a later transaction of this source than the journal"))
 }
 
 fn blank_receipt(app: &App, delivery: &Delivery) -> Receipt {
@@ -242,12 +238,7 @@ fn blank_receipt(app: &App, delivery: &Delivery) -> Receipt {
     }
 }
 
-async fn finish(
-    app: &Arc<App>,
-    delivery: Delivery,
-    landed: State,
-    forwards: &[NewForward],
-) -> Result<Record, Refusal> {
+async fn finish(app: &Arc<App>, delivery: Delivery, landed: State, forwards: &[NewForward]) -> Result<Record, Refusal> {
     let checkpoint = pull::checkpoint_of(app, &delivery).await?;
     app.store.land(&delivery.id, &landed, forwards, checkpoint.as_ref()).await?;
     app.forget_entries(&delivery.id);

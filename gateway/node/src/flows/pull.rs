@@ -93,7 +93,8 @@ async fn rounds(app: &Arc<App>, connector: &Connector, deliveries: &mut Vec<Stri
 
 /// One payload through the same way as a push.
 async fn deliver(app: &Arc<App>, connector: &Connector, pull: api::Pull) -> Result<(Answer, Note), String> {
-    let text = |refusal: Refusal| refusal.internal.unwrap_or_else(|| format!("{}: {}", refusal.kind.word(), refusal.detail));
+    let text =
+        |refusal: Refusal| refusal.internal.unwrap_or_else(|| format!("{}: {}", refusal.kind.word(), refusal.detail));
     let contract = app.contracts.find(&app.store, &connector.dataset, None).await.map_err(text)?;
     let contract = contract.ok_or_else(|| format!("no contract is registered for {}", connector.dataset))?;
     let source = source_of(&connector.id);
@@ -198,7 +199,8 @@ pub async fn schedule(app: Arc<App>) {
         let now = DateTime::from_timestamp_millis(app.now().millis()).unwrap_or_default();
         let mut next = HashMap::new();
         for connector in connectors.into_iter().filter(|connector| connector.enabled) {
-            let Some(cron) = connector.schedule.as_deref().and_then(|text| connectors::parse_schedule(text).ok()) else {
+            let Some(cron) = connector.schedule.as_deref().and_then(|text| connectors::parse_schedule(text).ok())
+            else {
                 continue;
             };
             let key = (connector.id.clone(), connector.schedule.clone().unwrap_or_default());

@@ -156,9 +156,11 @@ pub async fn records(context: Context, request: Request) -> Result<Response, Ref
     let most = app.config.limits.page_records;
     let limit = match wanted.query.get("limit") {
         None => most.min(100),
-        Some(text) => text.parse::<usize>().ok().filter(|limit| (1..=most).contains(limit)).ok_or_else(|| {
-            Refusal::new(Kind::Malformed, format!("limit is a number from 1 to {most}"))
-        })?,
+        Some(text) => text
+            .parse::<usize>()
+            .ok()
+            .filter(|limit| (1..=most).contains(limit))
+            .ok_or_else(|| Refusal::new(Kind::Malformed, format!("limit is a number from 1 to {most}")))?,
     };
     let lines = wants_lines(&head.headers)?;
     let scan = Scan {
@@ -225,7 +227,8 @@ pub fn reading(error: LakeError) -> Refusal {
     match error {
         LakeError::Cursor => Refusal::new(Kind::Malformed, "the cursor is not one of this query"),
         LakeError::FilterValue { column, .. } => {
-            Refusal::new(Kind::Malformed, "the value of a filter does not fit the column's type").member("column", column)
+            Refusal::new(Kind::Malformed, "the value of a filter does not fit the column's type")
+                .member("column", column)
         }
         LakeError::UnknownVersion { .. } => Refusal::new(Kind::NotFound, "this version is not kept"),
         other => other.into(),

@@ -24,7 +24,7 @@ pub async fn run(world: &World, teller: Teller) -> anyhow::Result<Value> {
     let producer = client(world, "kecamatan-produsen")?;
     teller.say("\n1. A clerk of kecamatan Muara Badak delivers a file with mistakes.");
     let refused = deliver_refused(&producer, "penduduk-wilayah", &world.sample_path("contoh-kotor.csv")).await?;
-    teller.say(indented(&refused["report_text"].as_str().unwrap_or_default()));
+    teller.say(indented(refused["report_text"].as_str().unwrap_or_default()));
     teller.say("   Nothing of it landed; the report names row, column, value and what to write instead.");
 
     teller.say("\n2. The clerk corrects the file and delivers it again; the same file twice has one effect.");
@@ -32,7 +32,10 @@ pub async fn run(world: &World, teller: Teller) -> anyhow::Result<Value> {
     let landed = deliver(&producer, "penduduk-wilayah", &corrected).await?;
     let again = deliver(&producer, "penduduk-wilayah", &corrected).await?;
     anyhow::ensure!(landed["receipt"] == again["receipt"], "the same delivery got two receipts");
-    teller.say(format!("   {} rows landed; the receipt is signed and names audit entry and table version.", landed["rows"]["accepted"]));
+    teller.say(format!(
+        "   {} rows landed; the receipt is signed and names audit entry and table version.",
+        landed["rows"]["accepted"]
+    ));
     let receipt = landed["receipt"].as_str().context("no receipt")?;
     let verified = simpul_certs::jws::verify_receipt(receipt, None)?;
     std::fs::write(world.dir.join("tanda-terima.json"), json!({"receipt": receipt}).to_string())?;
@@ -46,7 +49,8 @@ pub async fn run(world: &World, teller: Teller) -> anyhow::Result<Value> {
 
     teller.say("\n5. Each node forwards to its parent what its link says, and the parent checks every row again.");
     let expected = landed["rows"]["accepted"].as_u64().unwrap_or(0);
-    let forwarded = wait_for_province(world, &[("penduduk-wilayah", expected + others), ("kejadian-112", pulled)]).await?;
+    let forwarded =
+        wait_for_province(world, &[("penduduk-wilayah", expected + others), ("kejadian-112", pulled)]).await?;
     teller.say(format!("   The province holds {forwarded} rows of population and emergency calls."));
 
     teller.say("\n6. A statistician of BPS fetches the extract (Parquet).");
@@ -55,7 +59,10 @@ pub async fn run(world: &World, teller: Teller) -> anyhow::Result<Value> {
 
     teller.say("\n7. Every node's audit log is exported and verified offline.");
     let entries = audit(world).await?;
-    teller.say(format!("   {} entries in three logs, all in their place.", entries.values().filter_map(Value::as_u64).sum::<u64>()));
+    teller.say(format!(
+        "   {} entries in three logs, all in their place.",
+        entries.values().filter_map(Value::as_u64).sum::<u64>()
+    ));
 
     Ok(json!({
         "refused": {"rows": refused["rows"], "errors": refused["errors"].as_array().map_or(0, Vec::len)},
@@ -170,7 +177,10 @@ async fn wait_for_province(world: &World, expected: &[(&str, u64)]) -> anyhow::R
         if all {
             return Ok(total);
         }
-        anyhow::ensure!(tokio::time::Instant::now() < deadline, "the province does not hold what was forwarded ({total} rows)");
+        anyhow::ensure!(
+            tokio::time::Instant::now() < deadline,
+            "the province does not hold what was forwarded ({total} rows)"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -179,7 +189,8 @@ async fn fetch(world: &World) -> anyhow::Result<(std::path::PathBuf, u64, u64)> 
     let statistician = client(world, "provinsi-statistik")?;
     let mut bytes = 0;
     for dataset in DATASETS {
-        let request = statistician.request(Method::GET, &format!("/v1/datasets/{dataset}/extract?format=parquet")).await?;
+        let request =
+            statistician.request(Method::GET, &format!("/v1/datasets/{dataset}/extract?format=parquet")).await?;
         let content = statistician.open(request).await?.bytes().await?;
         bytes += content.len() as u64;
         std::fs::write(world.dir.join(format!("{dataset}.parquet")), content)?;
@@ -194,8 +205,12 @@ async fn audit(world: &World) -> anyhow::Result<serde_json::Map<String, Value>> 
     for node in &world.nodes {
         let admin = console(world, node)?;
         let content = admin.open(admin.request(Method::GET, "/v1/audit/export").await?).await?.bytes().await?;
-        let verified = verify_export(BufReader::new(&content[..]), &VerifyOptions::default(), &simpul_store::audit_log::verify_ed25519)
-            .map_err(|bad| anyhow::anyhow!("the audit log of {} does not hold: {bad}", node.name))?;
+        let verified = verify_export(
+            BufReader::new(&content[..]),
+            &VerifyOptions::default(),
+            &simpul_store::audit_log::verify_ed25519,
+        )
+        .map_err(|bad| anyhow::anyhow!("the audit log of {} does not hold: {bad}", node.name))?;
         entries.insert(node.name.to_owned(), json!(verified.entries));
         std::fs::write(world.dir.join(format!("{}-audit.txt", node.name)), content)?;
     }

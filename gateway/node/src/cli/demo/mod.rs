@@ -97,13 +97,32 @@ async fn steps(world: &World, nodes: &mut nodes::Nodes, teller: Teller) -> anyho
 fn farewell(world: &World, teller: Teller) {
     teller.say("\nThe nodes keep serving:");
     for node in &world.nodes {
-        teller.say(format!("  {:<18} exchange {}  console {}  metrics {}/metrics", node.name, node.exchange(), node.console(), node.metrics()));
+        teller.say(format!(
+            "  {:<18} exchange {}  console {}  metrics {}/metrics",
+            node.name,
+            node.exchange(),
+            node.console(),
+            node.metrics()
+        ));
     }
-    let profile = |name: &str| world.clients.iter().find(|client| client.name == name).map_or(String::new(), |client| client.profile.display().to_string());
+    let profile = |name: &str| {
+        world
+            .clients
+            .iter()
+            .find(|client| client.name == name)
+            .map_or(String::new(), |client| client.profile.display().to_string())
+    };
     teller.say("\nTry, in another terminal:");
     teller.say(format!("  simpul datasets --profile {}", profile("provinsi-statistik")));
-    teller.say(format!("  simpul extract penduduk-wilayah -o penduduk.parquet --profile {}", profile("provinsi-statistik")));
-    teller.say(format!("  simpul push penduduk-wilayah {} --profile {}", world.sample_path("contoh-kotor.csv").display(), profile("kecamatan-produsen")));
+    teller.say(format!(
+        "  simpul extract penduduk-wilayah -o penduduk.parquet --profile {}",
+        profile("provinsi-statistik")
+    ));
+    teller.say(format!(
+        "  simpul push penduduk-wilayah {} --profile {}",
+        world.sample_path("contoh-kotor.csv").display(),
+        profile("kecamatan-produsen")
+    ));
     teller.say(format!("  simpul link status --profile {}", profile("kecamatan-admin")));
     teller.say(format!("  simpul audit export -o audit.txt --profile {}", profile("kabupaten-admin")));
     teller.say("\nCtrl-C stops everything.");

@@ -83,7 +83,8 @@ impl Nodes {
     /// Asks every node to stop and waits for it.
     pub async fn stop(&mut self) {
         for process in &mut self.children {
-            if let Some(pid) = process.child.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?)) {
+            if let Some(pid) = process.child.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?))
+            {
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
             }
         }
@@ -97,7 +98,11 @@ impl Nodes {
 
 /// Starts a node; its process number is in a file beside its log.
 fn spawn(config: &Path, log: &Path) -> anyhow::Result<Child> {
-    let file = File::options().create(true).append(true).open(log).with_context(|| format!("cannot write {}", log.display()))?;
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(log)
+        .with_context(|| format!("cannot write {}", log.display()))?;
     let child = Command::new(std::env::current_exe()?)
         .args(["serve", "--config"])
         .arg(config)

@@ -15,7 +15,8 @@ pub async fn register(world: &World) -> anyhow::Result<()> {
     for (index, node) in world.nodes.iter().enumerate() {
         let admin = console(world, node)?;
         for name in DATASETS {
-            let standard = simpul_schemas::standard::contract(name).ok_or_else(|| anyhow::anyhow!("no contract {name}"))?;
+            let standard =
+                simpul_schemas::standard::contract(name).ok_or_else(|| anyhow::anyhow!("no contract {name}"))?;
             let descriptor: Value = serde_json::from_str(standard.descriptor)?;
             call(&admin, Method::POST, "/v1/admin/contracts", descriptor).await?;
         }
@@ -78,9 +79,11 @@ async fn agreements(admin: &NodeClient, node: &Node, client: &Client) -> anyhow:
 
 /// The columns that a contract marks as personal data, masked.
 fn personal_columns(dataset: &str) -> anyhow::Result<Value> {
-    let standard = simpul_schemas::standard::contract(dataset).ok_or_else(|| anyhow::anyhow!("no contract {dataset}"))?;
+    let standard =
+        simpul_schemas::standard::contract(dataset).ok_or_else(|| anyhow::anyhow!("no contract {dataset}"))?;
     let descriptor: Value = serde_json::from_str(standard.descriptor)?;
-    let fields = descriptor.pointer("/resources/0/schema/fields").and_then(Value::as_array).cloned().unwrap_or_default();
+    let fields =
+        descriptor.pointer("/resources/0/schema/fields").and_then(Value::as_array).cloned().unwrap_or_default();
     let personal = fields.iter().filter(|field| field.pointer("/satudata/dataPribadi").is_some());
     Ok(personal.filter_map(|field| field["name"].as_str().map(|name| (name.to_owned(), json!("masked")))).collect())
 }

@@ -173,19 +173,23 @@ impl World {
         let nodes: Vec<_> = self
             .nodes
             .iter()
-            .map(|node| json!({
-                "name": node.name, "tier": node.tier, "agency": node.agency, "exchange": node.exchange(),
-                "portal": node.portal(), "console": node.console(), "metrics": node.metrics(),
-                "config": node.dir.join("simpul.toml"),
-            }))
+            .map(|node| {
+                json!({
+                    "name": node.name, "tier": node.tier, "agency": node.agency, "exchange": node.exchange(),
+                    "portal": node.portal(), "console": node.console(), "metrics": node.metrics(),
+                    "config": node.dir.join("simpul.toml"),
+                })
+            })
             .collect();
         let clients: Vec<_> = self
             .clients
             .iter()
-            .map(|client| json!({
-                "name": client.name, "agency": client.agency, "role": client.role, "node": client.node,
-                "cert": client.cert, "key": client.key, "profile": client.profile,
-            }))
+            .map(|client| {
+                json!({
+                    "name": client.name, "agency": client.agency, "role": client.role, "node": client.node,
+                    "cert": client.cert, "key": client.key, "profile": client.profile,
+                })
+            })
             .collect();
         let ready = json!({"ca": self.ca, "ca_dir": self.dir.join("ca"), "nodes": nodes, "clients": clients});
         let partial = self.dir.join("ready.json.part");
