@@ -23,11 +23,11 @@ use futures::stream::BoxStream;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::{Value, json};
 use simpul_core::agreement::Operation;
-use simpul_core::delivery::{Delivery, RefusedBecause, RowCounts, State};
+use simpul_core::delivery::{Delivery, RefusedBecause, State};
 use simpul_core::digest::Digest;
 use simpul_core::id::{AgencyCode, DatasetId};
 use simpul_lake::LakeError;
-use simpul_schemas::{Contract, Fatal, Format, Lang, Policy, Report, Validator};
+use simpul_schemas::{Contract, Format, Lang, Policy, Report, Validator};
 use simpul_store::journal::{Begin, Record};
 
 use super::decompress::{Coding, Decompress};
@@ -144,7 +144,9 @@ pub async fn run(
     }
     match take(&app, &submission, &record.delivery, body).await {
         Ok(taken) => decide(&app, &submission, record, taken, account).await,
-        Err(Stopped::Intake(IntakeError::File(fatal))) => unreadable(&app, &submission, record, *fatal, account).await,
+        Err(Stopped::Intake(IntakeError::File(report))) => {
+            unreadable(&app, &submission, record, &report, account).await
+        }
         Err(stopped) => {
             app.store.transition(&record.delivery.id, "receiving", &State::Abandoned).await?;
             Err(stopped.into())
@@ -408,12 +410,12 @@ async fn unreadable(
     app: &Arc<App>,
     submission: &Submission,
     record: Record,
-    fatal: Fatal,
+    report: &Report,
     account: Option<&Account>,
 ) -> Result<Answer, Refusal> {
-    let report = of_fatal(fatal);
+    let report = report.for_storage();
     keep_report(app, &record.delivery.id, &report).await?;
-    let record = land::refuse(app, record, RefusedBecause::File, RowCounts::default(), None, account).await?;
+    let record = land::refuse(app, record, RefusedBecause::File, report.counts(), None, account).await?;
     Ok(Answer { record, report: Some(report), language: submission.language, replayed: false })
 }
 
@@ -479,13 +481,6 @@ async fn rehearse(app: &Arc<App>, submission: &Submission, body: Chunks) -> Resu
     Ok(Answer { record: Record { delivery, state }, report, language: submission.language, replayed: false })
 }
 
-/// A report about a file that cannot be read to its end.
-fn of_fatal(fatal: Fatal) -> Report {
-    let mut report = Report { fatal: Some(fatal), ..Report::default() };
-    report.stats.errors = 1;
-    report
-}
-
 async fn keep_report(app: &App, delivery: &str, report: &Report) -> Result<(), Refusal> {
     let text = serde_json::to_string(report).map_err(Refusal::internal)?;
     Ok(app.store.put_report(delivery, &text).await?)
@@ -510,8 +505,8 @@ impl From<IntakeError> for Refusal {
         match error {
             IntakeError::Corrupt(what) => Self::new(Kind::BodyCorrupt, "nothing of it was kept").because(what),
             IntakeError::TooLarge(what) => Self::new(Kind::TooLarge, what).and_close(),
-            IntakeError::File(fatal) => {
-                let report = of_fatal(*fatal).to_json(Lang::Id);
+            IntakeError::File(report) => {
+                let report = report.for_storage().to_json(Lang::Id);
                 let errors = report["errors"].as_array().cloned().unwrap_or_default();
                 Self::new(Kind::FileInvalid, "").errors(errors).member("report", report)
             }

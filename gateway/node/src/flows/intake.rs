@@ -15,7 +15,7 @@ use arrow_array::{RecordBatch, UInt32Array};
 use simpul_core::delivery::{Mode, Staged};
 use simpul_core::digest::Digest;
 use simpul_lake::{LakeError, Stager};
-use simpul_schemas::{AcceptedBatch, Contract, Fatal, RejectedRow, Report, Validator, canonical_text};
+use simpul_schemas::{AcceptedBatch, Contract, RejectedRow, Report, Validator, canonical_text};
 
 use super::decompress::{Coding, DecodeLimits, Decompress, Sink};
 
@@ -26,8 +26,8 @@ pub enum IntakeError {
     Corrupt(String),
     /// The decompressed body is larger than allowed, or grows too fast.
     TooLarge(&'static str),
-    /// The file as a whole cannot be read as the contract says.
-    File(Box<Fatal>),
+    /// The file as a whole cannot be read as the contract says; the report has the place and what was found before it.
+    File(Box<Report>),
     /// The lake cannot take the rows.
     Lake(LakeError),
     /// The quarantine file cannot be written.
@@ -99,7 +99,9 @@ impl Intake {
     pub fn finish(self) -> Result<Taken, IntakeError> {
         let ended = self.0.finish()?;
         let Rows { contract, mut validator, mut stager, mut quarantine } = ended.sink;
-        validator.finish().map_err(|fatal| IntakeError::File(Box::new(fatal)))?;
+        if validator.finish().is_err() {
+            return Err(IntakeError::File(Box::new(validator.into_report())));
+        }
         stage(&contract, &mut stager, validator.take_batches())?;
         quarantine.keep_all(validator.take_rejected())?;
         quarantine.close()?;
@@ -111,7 +113,9 @@ impl Intake {
 
 impl Sink for Rows {
     fn take(&mut self, bytes: &[u8]) -> Result<(), IntakeError> {
-        self.validator.push(bytes).map_err(|fatal| IntakeError::File(Box::new(fatal)))?;
+        if self.validator.push(bytes).is_err() {
+            return Err(IntakeError::File(Box::new(self.validator.report())));
+        }
         stage(&self.contract, &mut self.stager, self.validator.take_batches())?;
         self.quarantine.keep_all(self.validator.take_rejected())
     }

@@ -78,13 +78,22 @@ async fn rounds(app: &Arc<App>, connector: &Connector, deliveries: &mut Vec<Stri
     let source = connectors::build(&connector.kind, connector.config.clone(), connector.id.as_str())
         .map_err(|error| error.to_string())?;
     let mut refused = 0;
+    let mut refused_key = String::new();
     for _ in 0..PAYLOADS_PER_RUN {
         let checkpoint = app.store.checkpoint(&connector.id).await.map_err(|error| error.to_string())?;
         let limits = PullLimits { max_bytes: app.config.limits.decoded_bytes, ..PullLimits::default() };
         let pull = source.pull(checkpoint.map(|c| c.content), limits).await.map_err(|error| error.to_string())?;
         let Some(pull) = pull else { break };
+        if pull.key == refused_key {
+            // The source gives what was just refused: it waits there until it is corrected.
+            break;
+        }
+        let key = pull.key.clone();
         let answer = deliver(app, connector, pull).await?;
-        refused += usize::from(matches!(answer.0.record.state, State::Refused { .. }));
+        if matches!(answer.0.record.state, State::Refused { .. }) {
+            refused += 1;
+            refused_key = key;
+        }
         deliveries.push(answer.0.record.delivery.id.clone());
         settle(app, source.as_ref(), answer).await?;
     }
@@ -130,9 +139,9 @@ async fn deliver(app: &Arc<App>, connector: &Connector, pull: api::Pull) -> Resu
     let body = pull.body.map(|piece| piece.map_err(source_fault)).chain(ending).boxed();
     let answer = ingest::run(app.clone(), submission, body, None).await.map_err(text)?;
     let note = read_note(app, &name).await.map_err(text)?.ok_or("the connector's note is missing")?;
-    let travelled = matches!(answer.record.state, State::Landed { .. }) && !answer.replayed;
-    if !travelled {
-        // Nothing landed now that the checkpoint could be stored with.
+    if matches!(answer.record.state, State::Landed { .. }) && answer.replayed {
+        // The rows landed before, perhaps in a run that ended before it came to the checkpoint. After a refusal the
+        // checkpoint stays: moving on would lose the payload's good rows.
         let checkpoint = checkpoint(app, &note);
         app.store.put_checkpoint(&checkpoint).await.map_err(|error| error.to_string())?;
     }
