@@ -83,8 +83,8 @@ impl Collector {
         }
     }
 
-    /// Counts an error; says whether it is to be detailed.
-    fn count(&mut self, rule: Rule, place: Place, field: Option<&Field>, row: Option<u64>) -> bool {
+    /// Counts an error; gives its group if it is to be detailed.
+    fn count(&mut self, rule: Rule, place: Place, field: Option<&Field>, row: Option<u64>) -> Option<u32> {
         self.total += 1;
         let groups = &mut self.groups;
         let index = *self.index.entry((rule, place)).or_insert_with(|| {
@@ -108,7 +108,8 @@ impl Collector {
                 group.rows.push(row);
             }
         }
-        self.errors.len() < self.limit
+        let detailed = self.errors.len() < self.limit;
+        detailed.then(|| u32::try_from(index).unwrap_or(u32::MAX))
     }
 
     /// A fault of a batch.
@@ -118,9 +119,7 @@ impl Collector {
         let field = index.and_then(|index| batch.contract.fields.get(index));
         // Cells beyond the header belong to no column that anyone could name.
         let place = if fault.rule == Rule::ExtraCell { Place::Row } else { fault.place };
-        if !self.count(fault.rule, place, field, number) {
-            return;
-        }
+        let Some(group) = self.count(fault.rule, place, field, number) else { return };
         let (kind, constraint) = fault.rule.words();
         let mut finding = Finding {
             row: number,
@@ -134,6 +133,7 @@ impl Collector {
             fixed: None,
             personal: field.is_some_and(|field| field.personal),
             masked: false,
+            group,
         };
         let words = match (field, fault.rule) {
             (None, Rule::ExtraCell) => self.extra_words(batch, fault, &mut finding),
@@ -216,9 +216,7 @@ impl Collector {
     pub(crate) fn header(&mut self, contract: &Contract, fault: &HeaderFault) {
         let field = fault.field.and_then(|index| contract.fields.get(index));
         let place = fault.column.map_or(Place::Row, |column| Place::Column(column as u32));
-        if !self.count(fault.rule, place, field, None) {
-            return;
-        }
+        let Some(group) = self.count(fault.rule, place, field, None) else { return };
         let (kind, constraint) = fault.rule.words();
         let finding = Finding {
             row: None,
@@ -232,6 +230,7 @@ impl Collector {
             fixed: None,
             personal: false,
             masked: false,
+            group,
         };
         self.push(finding, messages::header(fault.rule, contract, field, &fault.label));
     }
@@ -239,9 +238,7 @@ impl Collector {
     /// A reference of the table to itself that nothing answered.
     pub(crate) fn late(&mut self, contract: &Contract, mapping: &Mapping, fault: &LateFault) {
         let rule = Rule::ForeignKey(fault.key as u16);
-        if !self.count(rule, Place::Row, None, Some(fault.row)) {
-            return;
-        }
+        let Some(group) = self.count(rule, Place::Row, None, Some(fault.row)) else { return };
         let columns = contract.foreign_keys.get(fault.key).map_or(&[][..], |key| key.columns.as_slice());
         let first = columns.first().copied();
         let (kind, constraint) = rule.words();
@@ -258,6 +255,7 @@ impl Collector {
             fixed: None,
             personal: columns.iter().filter_map(|index| contract.fields.get(*index)).any(|field| field.personal),
             masked: false,
+            group,
         };
         self.push(finding, messages::row(rule, contract, &fault.value, None, None));
         self.errors.sort_by_key(|finding| finding.row);

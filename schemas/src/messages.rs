@@ -190,7 +190,14 @@ fn integer_words(form: &NumberForm, value: &str) -> Words {
             return words.hint("Tulis {fixed}.", "Write {fixed}.").fix(value.replace(group, "").trim().to_owned());
         }
     }
-    if value.contains([',', '.']) {
+    let bare = value.trim_end_matches(|c: char| c.is_alphabetic() || c.is_whitespace());
+    if bare.len() < value.len() && integer(bare, form).is_some() {
+        return words
+            .hint("Tulis {fixed}; satuan tidak ikut ditulis.", "Write {fixed}, without the unit.")
+            .fix(bare.to_owned());
+    }
+    let only_digits = value.chars().all(|c| c.is_ascii_digit() || ",.+- ".contains(c));
+    if only_digits && value.contains([',', '.']) {
         return words.hint("Kolom ini tidak menerima pecahan.", "This column takes no fractions.");
     }
     words

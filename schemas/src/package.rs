@@ -126,6 +126,7 @@ fn finding(kind: &'static str, message: Text) -> Finding {
         fixed: None,
         personal: false,
         masked: false,
+        group: 0,
     }
 }
 

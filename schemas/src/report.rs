@@ -107,6 +107,9 @@ pub struct Finding {
     /// The field holds personal data.
     #[serde(default)]
     pub personal: bool,
+    /// Its group: the place in [`Report::groups`].
+    #[serde(default)]
+    pub group: u32,
     /// The value was taken out before storing.
     #[serde(default)]
     pub masked: bool,
@@ -296,11 +299,9 @@ impl Report {
                 line(format!("  → {}", hint.get(lang)));
             }
         }
-        for group in &self.groups {
+        for (group, index) in self.groups.iter().zip(0_u32..) {
             line(format!("\n{}", group_heading(group, lang)));
-            let members = self.errors.iter().filter(|finding| {
-                finding.kind == group.kind && finding.constraint == group.constraint && finding.field == group.field
-            });
+            let members = self.errors.iter().filter(|finding| finding.group == index);
             for finding in members.take(GROUP_ROWS) {
                 line(format!("  {}", located(finding, lang)));
                 if let Some(hint) = finding.hint(lang) {
@@ -444,6 +445,7 @@ mod tests {
             fixed: Some("x".to_owned()),
             personal: true,
             masked: false,
+            group: 0,
         }
     }
 
