@@ -4,4 +4,6 @@ mod architecture;
 mod certificates;
 mod coverage;
 mod flow;
+mod lone;
+mod requests;
 mod tokens;
