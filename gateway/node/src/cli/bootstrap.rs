@@ -79,18 +79,6 @@ impl NodeFolder {
     }
 }
 
-/// Copies what a node needs of a CA on this machine into its `pki` folder.
-///
-/// # Errors
-/// When a file cannot be copied.
-pub fn share_trust(ca: &Path, pki: &Path) -> anyhow::Result<()> {
-    for (from, to) in [("bundle.pem", "ca.crt"), ("crl.pem", "crl.pem"), ("issuers.json", "issuers.json")] {
-        let from = ca.join(from);
-        std::fs::copy(&from, pki.join(to)).with_context(|| format!("cannot copy {}", from.display()))?;
-    }
-    Ok(())
-}
-
 /// Writes a client's profile.
 ///
 /// # Errors

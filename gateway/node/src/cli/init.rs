@@ -1,13 +1,14 @@
 //! `simpul init`: the folder of a node.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use simpul_certs::ca::{Ca, IssueRequest};
 use simpul_core::id::{AgencyCode, ClientName, Identity, TrustDomain};
 
-use super::bootstrap::{self, NodeFolder};
+use super::bootstrap::NodeFolder;
 use super::{ca, output};
 
 #[derive(Args)]
@@ -52,7 +53,11 @@ enum TierName {
 
 /// Makes the folder and tells what to do next.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let opened = options.ca.as_deref().map(|dir| Ca::open(dir, output::now())).transpose()?;
+    let ca_dir = match &options.ca {
+        Some(dir) => Some(dir.canonicalize().with_context(|| format!("there is no CA in {}", dir.display()))?),
+        None => None,
+    };
+    let opened = ca_dir.as_deref().map(|dir| Ca::open(dir, output::now())).transpose()?;
     let trust_domain = opened.as_ref().map_or_else(|| options.trust_domain.clone(), |ca| ca.trust_domain().clone());
     let folder = NodeFolder {
         agency: options.agency.clone(),
@@ -67,7 +72,8 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         forward: options.forward.clone(),
         administrators: options.administrator.iter().cloned().collect(),
         ports: None,
-        trust: opened.as_ref().map(|_| options.ca.clone().unwrap_or_default()),
+        // The CA's files are used where they are, so that a revocation on this machine takes effect at once.
+        trust: ca_dir,
         burst: None,
     };
     folder.write(&options.dir)?;
@@ -78,7 +84,6 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         Some(ca) => {
             let issued = ca.issue(&IssueRequest::node(identity.clone(), dns, ips, 90), output::now())?;
             issued.write(&pki, "node")?;
-            bootstrap::share_trust(options.ca.as_deref().unwrap_or(Path::new(".")), &pki)?;
             println!("{identity}\nRun it:  simpul serve --config {}", options.dir.join("simpul.toml").display());
         }
         None => {

@@ -45,7 +45,10 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
 fn refuse_to_start(error: &anyhow::Error) -> anyhow::Result<ExitCode> {
     use simpul_certs::CertError;
     use simpul_store::StoreError;
-    eprintln!("simpul: {error:#}");
+    match error.downcast_ref::<CertError>() {
+        Some(told) => eprintln!("simpul: {told}"),
+        None => eprintln!("simpul: {error:#}"),
+    }
     let code = if error.is::<ConfigError>() || error.is::<CertError>() {
         super::EX_CONFIG
     } else {

@@ -29,6 +29,7 @@ use simpul_core::id::{AgencyCode, DatasetId};
 use simpul_lake::LakeError;
 use simpul_schemas::{Contract, Format, Lang, Policy, Report, Validator};
 use simpul_store::journal::{Begin, Record};
+use tracing::Instrument as _;
 
 use super::decompress::{Coding, Decompress};
 use super::intake::{Intake, IntakeError, Quarantine, Taken};
@@ -115,8 +116,11 @@ pub async fn push(context: Context, request: Request) -> Result<Response, Refusa
     if length.is_some_and(|length| length > app.config.limits.body_bytes) {
         return Err(too_large(app.config.limits.body_bytes));
     }
-    let body = chunks(&app, request.into_body());
-    let answer = run(app, submission, body, Some(&context.account)).await?;
+    let body = chunks(&app, request.into_body(), length);
+    // A sender that hangs up ends its request, but must not stop a landing half-way: that goes on in a task of its own.
+    let (owner, account) = (app.clone(), context.account.clone());
+    let work = async move { run(owner, submission, body, Some(&account)).await };
+    let answer = app.tasks.spawn(work.in_current_span()).await.map_err(Refusal::internal)??;
     respond(&answer)
 }
 
@@ -265,8 +269,9 @@ fn too_large(limit: u64) -> Refusal {
     Refusal::new(Kind::TooLarge, format!("at most {limit} bytes")).and_close()
 }
 
-/// The body in chunks, held to its size, to a chunk every few seconds and to a lowest rate over a minute.
-fn chunks(app: &Arc<App>, body: Body) -> Chunks {
+/// The body in chunks, held to the length that was announced, to its size, to a chunk every few seconds and to a lowest rate
+/// over a minute.
+fn chunks(app: &Arc<App>, body: Body, length: Option<u64>) -> Chunks {
     let limits = app.config.limits.clone();
     let stall = Duration::from_secs(limits.body_stall_s);
     let start = tokio::time::Instant::now();
@@ -277,7 +282,10 @@ fn chunks(app: &Arc<App>, body: Body) -> Chunks {
         async move {
             let slow = || Refusal::new(Kind::Timeout, "send it again; nothing of it was kept").and_close();
             let Ok(next) = tokio::time::timeout(stall, frames.next()).await else { return Err(slow()) };
-            let Some(chunk) = next else { return Ok(None) };
+            let Some(chunk) = next else {
+                let whole = length.is_none_or(|length| length == total);
+                return if whole { Ok(None) } else { Err(Refusal::new(Kind::BodyIncomplete, "").and_close()) };
+            };
             let chunk = chunk.map_err(|error| Refusal::new(Kind::BodyIncomplete, "").because(error).and_close())?;
             total += chunk.len() as u64;
             in_minute += chunk.len() as u64;

@@ -112,6 +112,8 @@ fn spawn(config: &Path, log: &Path) -> anyhow::Result<Child> {
         .kill_on_drop(true)
         .spawn()
         .context("cannot start a node")?;
-    std::fs::write(log.with_extension("pid"), child.id().unwrap_or_default().to_string())?;
+    let partial = log.with_extension("pid.part");
+    std::fs::write(&partial, child.id().unwrap_or_default().to_string())?;
+    std::fs::rename(&partial, log.with_extension("pid"))?;
     Ok(child)
 }
