@@ -293,6 +293,7 @@ pub async fn handle(app: Arc<App>, route: &'static crate::routes::Route, request
     let connection = request.extensions().get::<Arc<Connection>>().cloned();
     let account = Account::open(route, &id);
     let span = tracing::info_span!("request", id, route = route.action);
+    let last = ends_connection(&request);
     let outcome = async {
         let connection = connection.ok_or_else(|| Refusal::internal("a request without a connection"))?;
         account.from(connection.peer);
@@ -309,7 +310,10 @@ pub async fn handle(app: Arc<App>, route: &'static crate::routes::Route, request
     }
     .instrument(span)
     .await;
-    let response = settle(&app, account, outcome, language, &id).await;
+    let mut response = settle(&app, account, outcome, language, &id).await;
+    if last {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     let status = response.status().as_u16().to_string();
     metrics::counter!("simpul_requests_total", "route" => route.action, "status" => status).increment(1);
     metrics::histogram!("simpul_request_seconds", "route" => route.action).record(started.elapsed().as_secs_f64());
@@ -356,13 +360,14 @@ fn well_formed(request: &Parts) -> Result<(), Refusal> {
     if request.headers.get_all(header::AUTHORIZATION).iter().count() > 1 {
         return Err(Refusal::new(Kind::TwoAuthorizations, ""));
     }
-    let both = request.version <= Version::HTTP_11
-        && request.headers.contains_key(header::TRANSFER_ENCODING)
-        && request.headers.contains_key(header::CONTENT_LENGTH);
-    if both {
-        return Err(Refusal::new(Kind::Malformed, "Content-Length and Transfer-Encoding together").and_close());
-    }
     Ok(())
+}
+
+/// Whether no other request may follow on the connection: hyper takes the length of a request that has both a length and
+/// chunks from its chunks and drops the other, so what stands behind the body may be read differently by somebody on the
+/// way (RFC 9112, section 6.1).
+fn ends_connection(request: &Request) -> bool {
+    request.version() <= Version::HTTP_11 && request.headers().contains_key(header::TRANSFER_ENCODING)
 }
 
 /// Who holds the certificate of this connection, if it still holds.

@@ -19,7 +19,9 @@ impl QueryString {
         let malformed = || Refusal::new(Kind::Malformed, "the query string");
         let text = uri.query().unwrap_or_default();
         let pairs: Vec<(String, String)> = serde_urlencoded::from_str(text).map_err(|_| malformed())?;
-        if pairs.len() > MAX { Err(malformed()) } else { Ok(Self(pairs)) }
+        // What is not UTF-8 was replaced by this character, which no name and no value has a use for.
+        let replaced = pairs.iter().any(|(key, value)| key.contains('\u{fffd}') || value.contains('\u{fffd}'));
+        if replaced || pairs.len() > MAX { Err(malformed()) } else { Ok(Self(pairs)) }
     }
 
     /// The first value of `name`.

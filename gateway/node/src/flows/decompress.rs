@@ -150,7 +150,10 @@ impl<S: Sink> Decompress<S> {
 impl<S: Sink> Guard<S> {
     /// The reason behind a failed write: ours if there is one, else the decompressor's.
     fn reason(&mut self, error: &io::Error) -> IntakeError {
-        self.failed.take().unwrap_or_else(|| IntakeError::Corrupt(error.to_string()))
+        // The library's binding hands its error codes on as texts only.
+        let too_wide = error.to_string().contains("too much memory for decoding");
+        let other = || if too_wide { IntakeError::Window } else { IntakeError::Corrupt(error.to_string()) };
+        self.failed.take().unwrap_or_else(other)
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), IntakeError> {
@@ -232,6 +235,13 @@ mod tests {
         ] {
             assert!(matches!(pass(coding, body), Err(IntakeError::Corrupt(_))), "{coding:?} {}", body.len());
         }
+    }
+
+    #[test]
+    fn a_window_of_more_than_8_mib_is_refused_as_such() {
+        let frame = |log: u8| [0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3, 0x09, 0, 0, b'a'];
+        assert_eq!(pass(Coding::Zstd, &frame(23)).unwrap(), Digest::of(b"a"));
+        assert!(matches!(pass(Coding::Zstd, &frame(24)), Err(IntakeError::Window)));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use futures::stream::BoxStream;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::{Value, json};
 use simpul_core::agreement::Operation;
-use simpul_core::delivery::{Delivery, RefusedBecause, State};
+use simpul_core::delivery::{Delivery, RefusedBecause, RowCounts, State};
 use simpul_core::digest::Digest;
 use simpul_core::id::{AgencyCode, DatasetId};
 use simpul_lake::LakeError;
@@ -511,6 +511,7 @@ impl From<Stopped> for Refusal {
 impl From<IntakeError> for Refusal {
     fn from(error: IntakeError) -> Self {
         match error {
+            IntakeError::Window => Self::new(Kind::Encoding, "a zstd window of at most 8 MiB").reason("window_too_large"),
             IntakeError::Corrupt(what) => Self::new(Kind::BodyCorrupt, "nothing of it was kept").because(what),
             IntakeError::TooLarge(what) => Self::new(Kind::TooLarge, what).and_close(),
             IntakeError::File(report) => {
@@ -558,7 +559,14 @@ fn refused(because: RefusedBecause, body: &Value, answer: &Answer) -> Refusal {
         RefusedBecause::Stale => Kind::Stale,
     };
     let errors = body.pointer("/report/errors").and_then(Value::as_array).cloned().unwrap_or_default();
-    let mut refusal = Refusal::new(kind, "").errors(errors);
+    // A file with nothing but its header breaks no rule, so the report has nothing to say.
+    let nothing = because == RefusedBecause::Rows && errors.is_empty() && body["rows"]["total"] == 0;
+    let detail = match answer.language {
+        _ if !nothing => "",
+        Lang::Id => "Berkas tidak memuat satu baris pun.",
+        Lang::En => "The file holds no row.",
+    };
+    let mut refusal = Refusal::new(kind, detail).errors(errors);
     for name in ["delivery", "rows", "receipt", "report", "report_text"] {
         refusal = refusal.member(name, body[name].clone());
     }
@@ -591,7 +599,8 @@ pub fn describe(record: &Record, report: Option<&Report>, language: Lang) -> Val
         }
         State::Refused { because, counts, payload, receipt } => {
             body["because"] = json!(because);
-            body["rows"] = json!(counts);
+            // As in the receipt: what was good in it did not land either.
+            body["rows"] = json!(RowCounts { accepted: 0, ..*counts });
             body["payload_sha256"] = json!(payload);
             body["receipt"] = json!(receipt);
         }

@@ -24,6 +24,8 @@ use super::decompress::{Coding, DecodeLimits, Decompress, Sink};
 pub enum IntakeError {
     /// The compressed stream is broken or ends early.
     Corrupt(String),
+    /// The zstd frame asks for a larger window than is allowed.
+    Window,
     /// The decompressed body is larger than allowed, or grows too fast.
     TooLarge(&'static str),
     /// The file as a whole cannot be read as the contract says; the report has the place and what was found before it.

@@ -56,6 +56,10 @@ pub async fn view(context: &Context, uri: &Uri) -> Result<Wanted, Refusal> {
     let query = QueryString::of(uri)?;
     let contract = context.app.contracts.find(&context.app.store, &dataset, None).await?;
     let contract = contract.ok_or_else(|| Refusal::new(Kind::NotFound, ""))?;
+    if context.app.lake.version(&dataset).await?.is_none() {
+        // Nobody has delivered yet: an empty table, and no fault of the node.
+        context.app.lake.ensure(&dataset, contract.arrow_schema()).await?;
+    }
     let whole = View::of(&agreement, contract.fields().iter().map(simpul_schemas::Field::name));
     let select: Vec<String> = query
         .get("select")
