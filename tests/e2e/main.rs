@@ -4,6 +4,8 @@ mod architecture;
 mod certificates;
 mod coverage;
 mod flow;
+mod kills;
 mod lone;
+mod postgres;
 mod requests;
 mod tokens;
