@@ -280,6 +280,8 @@ impl Lone {
 
     /// The text of `/metrics`.
     pub async fn metrics(&self) -> anyhow::Result<String> {
+        // The address is in clear, and reqwest asks for a provider all the same.
+        let _ = rustls::crypto::CryptoProvider::install_default((*simpul_certs::tls::provider()).clone());
         Ok(reqwest::Client::builder().no_proxy().build()?.get(self.address("metrics")?).send().await?.text().await?)
     }
 
@@ -570,7 +572,7 @@ pub const CANARY: &str = "kenari-7f3a91c2d4";
 /// `text` as one gzip member.
 pub fn gzip(text: &[u8]) -> anyhow::Result<Vec<u8>> {
     use std::io::Write;
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(text)?;
     Ok(encoder.finish()?)
 }

@@ -3,9 +3,14 @@
 mod architecture;
 mod certificates;
 mod coverage;
+mod data;
 mod flow;
 mod kills;
+mod limits;
 mod lone;
 mod postgres;
+mod proof;
+mod reading;
 mod requests;
+mod support;
 mod tokens;

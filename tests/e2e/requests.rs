@@ -30,9 +30,16 @@ async fn c03_lengths_that_contradict_each_other_are_answered_400_and_the_connect
         case.producer.token,
     );
     let chunked = "transfer-encoding: chunked\r\n";
+    // With chunks and a length the chunks count, and what is read as a second request by somebody who goes by the length
+    // is never read here: the connection ends.
+    let second = "GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    for fields in [format!("content-length: 5\r\n{chunked}"), format!("{chunked}content-length: 5\r\n")] {
+        let mut stream = case.node.connect(&case.producer.tls, "http/1.1").await?;
+        let (came, closed) = converse(&mut stream, format!("{head}{fields}\r\n0\r\n\r\n{second}").as_bytes()).await?;
+        ensure!(came.starts_with("HTTP/1.1 4") && came.matches("HTTP/1.1 ").count() == 1, "{fields}: {came}");
+        ensure!(closed && came.contains("connection: close"), "{fields}: the connection stays open: {came}");
+    }
     for (what, fields, body) in [
-        ("both", format!("content-length: 5\r\n{chunked}"), "0\r\n\r\n"),
-        ("both, the other way round", format!("{chunked}content-length: 5\r\n"), "0\r\n\r\n"),
         ("two lengths", "content-length: 5\r\ncontent-length: 6\r\n".to_owned(), "abcdef"),
         ("two lengths in one field", "content-length: 5, 6\r\n".to_owned(), "abcdef"),
         ("a sign", "content-length: +5\r\n".to_owned(), "abcde"),

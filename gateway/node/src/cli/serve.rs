@@ -9,6 +9,9 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Config, ConfigError, Log};
 use crate::serve;
 
+/// Exit status when the node cannot write its data folder (sysexits.h, EX_CANTCREAT).
+const EX_CANTCREAT: u8 = 73;
+
 #[derive(Args)]
 pub struct Options {
     /// Configuration file
@@ -55,11 +58,19 @@ fn refuse_to_start(error: &anyhow::Error) -> anyhow::Result<ExitCode> {
         match error.downcast_ref::<StoreError>() {
             Some(StoreError::Locked { .. }) => 75,
             Some(StoreError::FormatTooNew { .. } | StoreError::InvalidLocation(_)) => super::EX_CONFIG,
-            Some(StoreError::ReadOnly | StoreError::NoSpace) => 73,
+            Some(StoreError::ReadOnly | StoreError::NoSpace) => EX_CANTCREAT,
+            None if cannot_write(error) => EX_CANTCREAT,
             _ => 1,
         }
     };
     Ok(ExitCode::from(code))
+}
+
+/// Whether the data folder lies on a disk that cannot be written or is full.
+fn cannot_write(error: &anyhow::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    kind.is_some_and(|kind| [ReadOnlyFilesystem, StorageFull, QuotaExceeded].contains(&kind))
 }
 
 /// Sends the log to standard error.
