@@ -1,0 +1,78 @@
+//! What a process has cost so far, from `/proc`: the same way for this process and for a node.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+
+/// CPU time and memory of a process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// User and system time of all its threads, in seconds; the clock of the kernel ticks every 10 ms.
+    pub cpu_s: f64,
+    /// The most memory that it held at one time (resident set), in MiB.
+    pub peak_mib: f64,
+    /// The memory that it holds now, in MiB.
+    pub now_mib: f64,
+}
+
+impl Usage {
+    /// Of this process.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn own() -> Result<Self> {
+        Self::of(std::process::id())
+    }
+
+    /// Of the process `pid`.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn of(pid: u32) -> Result<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        Self::parse(&stat, &status, rustix::param::clock_ticks_per_second())
+    }
+
+    fn parse(stat: &str, status: &str, ticks_per_second: u64) -> Result<Self> {
+        // The name of the process is in brackets and may hold anything; the fields after it are numbers.
+        let after = stat.rsplit_once(") ").context("/proc/PID/stat")?.1;
+        let ticks = after.split(' ').skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        let mib = |name: &str| -> Result<f64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).context("/proc/PID/status")?;
+            Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+        };
+        Ok(Self { cpu_s: ticks as f64 / ticks_per_second as f64, peak_mib: mib("VmHWM:")?, now_mib: mib("VmRSS:")? })
+    }
+
+    /// The CPU seconds since `before`.
+    #[must_use]
+    pub fn cpu_since(&self, before: &Self) -> f64 {
+        self.cpu_s - before.cpu_s
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fields_are_those_of_the_manual() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 100 1000 10";
+        let usage = Usage::parse(stat, "Name:\ta\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n", 100).unwrap();
+        assert!((usage.cpu_s - 3.0).abs() < 1e-9 && (usage.peak_mib - 2.0).abs() < 1e-9);
+        assert!((usage.now_mib - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn work_shows() {
+        let before = Usage::own().unwrap();
+        let started = std::time::Instant::now();
+        let mut sum = 0_u64;
+        while started.elapsed().as_millis() < 200 {
+            sum = std::hint::black_box(sum.wrapping_mul(31) + 7);
+        }
+        let after = Usage::own().unwrap();
+        assert!(after.cpu_since(&before) > 0.01 && after.peak_mib > 0.5);
+    }
+}
