@@ -95,12 +95,18 @@ pub enum ViewDenied {
 }
 
 impl View {
-    /// Everything that `agreement` shows of a dataset with these `columns`.
+    /// Everything that `agreement` shows of a dataset with these columns, each with whether it holds personal data. A
+    /// personal column that the agreement does not name is hidden, whatever it says about the others: a column that a later
+    /// version of the contract adds is not shown by accident.
     #[must_use]
-    pub fn of<'c>(agreement: &Agreement, columns: impl IntoIterator<Item = &'c str>) -> Self {
+    pub fn of<'c>(agreement: &Agreement, columns: impl IntoIterator<Item = (&'c str, bool)>) -> Self {
+        let seen = |column: &str, personal: bool| match personal && !agreement.columns.contains_key(column) {
+            true => Visibility::Hidden,
+            false => agreement.visibility(column),
+        };
         let columns = columns
             .into_iter()
-            .map(|column| (column.to_owned(), agreement.visibility(column)))
+            .map(|(column, personal)| (column.to_owned(), seen(column, personal)))
             .filter(|(_, visibility)| *visibility != Visibility::Hidden)
             .collect();
         Self { columns, rows: agreement.rows.clone() }
@@ -207,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_view_hides_masks_and_keeps_the_agreements_rows() {
-        let view = View::of(&agreement("pks", 0, 1), ["kode", "nik", "catatan"]);
+        let view = View::of(&agreement("pks", 0, 1), [("kode", false), ("nik", true), ("catatan", false), ("telepon", true)]);
         assert_eq!(view.columns.iter().map(|(c, _)| c.as_str()).collect::<Vec<_>>(), ["kode", "nik"]);
         let narrowed = view.narrow(&["kode".to_owned()], &["kode=like.64*".parse().unwrap()]).unwrap();
         assert_eq!(narrowed.rows.len(), 2);
@@ -222,7 +228,7 @@ mod tests {
             columns in prop::collection::vec("(kode|nik|catatan|lain)", 0..4),
             filtered in prop::collection::vec("(kode|nik|catatan|lain)", 0..3),
         ) {
-            let view = View::of(&agreement("pks", 0, 1), ["kode", "nik", "catatan"]);
+            let view = View::of(&agreement("pks", 0, 1), [("kode", false), ("nik", true), ("catatan", false)]);
             let filters: Vec<Filter> = filtered.iter().map(|c| Filter::parse(c, "eq.1").unwrap()).collect();
             if let Ok(narrowed) = view.narrow(&columns, &filters) {
                 prop_assert!(narrowed.columns.iter().all(|column| view.columns.contains(column)));

@@ -38,6 +38,12 @@ pub enum LakeError {
         /// The most it may touch: [`crate::MAX_OPEN_PERIODS`].
         limit: usize,
     },
+    /// An origin or a period is empty, or too long to name a folder.
+    #[error("a value of {column} is empty or too long")]
+    PartitionValue {
+        /// `_origin` or `_period`.
+        column: String,
+    },
     /// A view or a filter names a column that the table does not have, or names one twice.
     #[error("the dataset has no column {0}, or it is asked for twice")]
     Column(String),

@@ -49,7 +49,6 @@ use simpul_core::time::Timestamp;
 pub use encode::{CsvSafe, Encoding};
 pub use error::{LakeError, Result};
 pub use extract::Extract;
-pub use place::MAX_PARTITION_VALUE;
 pub use scan::{BATCH_ROWS, Rows, Scan};
 pub use schema::{MAX_COLUMNS, ORIGIN, PERIOD};
 pub use stage::{MAX_BUFFERED_BYTES, MAX_OPEN_PERIODS, ROW_GROUP_ROWS, Stager};

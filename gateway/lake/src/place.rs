@@ -12,8 +12,8 @@ use crate::schema::{ORIGIN, PERIOD};
 
 /// What stands for a missing value.
 const NOTHING: &str = "__HIVE_DEFAULT_PARTITION__";
-/// The longest value of a partition column, in bytes: encoded, it still is the name of a folder.
-pub const MAX_PARTITION_VALUE: usize = 80;
+/// The longest name of a folder, in bytes.
+const MAX_NAME: usize = 255;
 
 /// The folder of the data files of one partition, relative to the folder of the table.
 pub(crate) fn folder(origin: &str, period: Option<&str>) -> Result<String> {
@@ -22,9 +22,6 @@ pub(crate) fn folder(origin: &str, period: Option<&str>) -> Result<String> {
 
 fn part(column: &str, value: Option<&str>) -> Result<String> {
     let Some(value) = value else { return Ok(format!("{column}={NOTHING}")) };
-    if value.is_empty() || value.len() > MAX_PARTITION_VALUE {
-        return Err(LakeError::Schema(format!("a value of {column} has 1 to {MAX_PARTITION_VALUE} bytes")));
-    }
     let mut name = format!("{column}=");
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._".contains(&byte) {
@@ -32,6 +29,9 @@ fn part(column: &str, value: Option<&str>) -> Result<String> {
         } else {
             let _ = write!(name, "%{byte:02X}");
         }
+    }
+    if value.is_empty() || name.len() > MAX_NAME {
+        return Err(LakeError::PartitionValue { column: column.to_owned() });
     }
     Ok(name)
 }
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(named, "_origin=64.02.dukcapil%2Fsimpeg/_period=2024-01");
         assert_eq!(to_log(&named), "_origin=64.02.dukcapil%252Fsimpeg/_period=2024-01");
         assert!(folder("a", None).unwrap().ends_with(NOTHING));
-        assert!(folder("", None).is_err() && folder("a", Some(&"x".repeat(81))).is_err());
+        assert!(folder("", None).is_err() && folder("a", Some(&"x".repeat(248))).is_err());
     }
 
     proptest! {

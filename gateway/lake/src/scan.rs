@@ -60,6 +60,8 @@ const FOOTER_CACHE_BYTES: usize = 32 * 1024 * 1024;
 const MAX_CURSOR: usize = 256;
 /// Characters of a masked value that are shown.
 const SHOWN: usize = 2;
+/// Characters that a text must have, and one more, to show any of them.
+const LONG: usize = 9;
 /// What stands for the others.
 const COVER: &str = "***";
 /// The name under which the engine knows the folder of the lake.
@@ -432,11 +434,13 @@ fn visible_columns(full: &Schema, view: &View) -> Result<(SchemaRef, Vec<usize>)
 /// `column` as text of which only the first [`SHOWN`] characters are left. A value that has no more than these is covered
 /// as a whole.
 fn mask(column: &ArrayRef) -> Result<ArrayRef> {
+    // Numbers, dates and words of a small vocabulary would be told by their first characters.
+    let long = *column.data_type() == DataType::Utf8;
     let text = cast(column, &DataType::Utf8)?;
     let masked = text.as_string::<i32>().iter().map(|value| {
-        value.map(|value| match value.char_indices().nth(SHOWN) {
-            Some((end, _)) => format!("{}{COVER}", &value[..end]),
-            None => COVER.to_owned(),
+        value.map(|value| match (value.char_indices().nth(SHOWN), value.char_indices().nth(LONG)) {
+            (Some((end, _)), Some(_)) if long => format!("{}{COVER}", &value[..end]),
+            _ => COVER.to_owned(),
         })
     });
     Ok(Arc::new(masked.collect::<StringArray>()))
@@ -450,14 +454,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_masked_value_shows_two_characters_and_null_stays_null() {
+    fn a_long_text_shows_two_characters_other_values_none_and_null_stays_null() {
         let column: ArrayRef =
-            Arc::new(StringArray::from(vec![Some("6402010101990001"), Some("é漢字x"), Some("ab"), None]));
+            Arc::new(StringArray::from(vec![Some("6402010101990001"), Some("é漢字xxxxxxx"), Some("laki-laki"), None]));
         let masked = mask(&column).unwrap();
         let masked: Vec<Option<&str>> = masked.as_string::<i32>().iter().collect();
         assert_eq!(masked, [Some("64***"), Some("é漢***"), Some("***"), None]);
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![123_456]));
-        assert_eq!(mask(&numbers).unwrap().as_string::<i32>().value(0), "12***");
+        assert_eq!(mask(&numbers).unwrap().as_string::<i32>().value(0), "***");
     }
 
     proptest! {

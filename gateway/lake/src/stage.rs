@@ -69,7 +69,7 @@ impl Stager {
         Self { folder, table, origin, prefix, schema: None, open: BTreeMap::new() }
     }
 
-    /// Adds the rows of `batch` to `period` (absent in a dataset of events; of 1 to [`crate::MAX_PARTITION_VALUE`] bytes). The columns of every batch are the same, each
+    /// Adds the rows of `batch` to `period` (absent in a dataset of events; not empty, and short enough to name a folder). The columns of every batch are the same, each
     /// with the type that the table has; columns of the table that are missing count as null.
     ///
     /// # Errors

@@ -1,7 +1,10 @@
 //! Answers that are not refusals: the only place that chooses the status of a success.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
@@ -44,13 +47,21 @@ fn with(status: StatusCode, media_type: &'static str, body: impl Into<Body>) -> 
     response
 }
 
+/// Reads a small body: at most `limit` bytes within 30 seconds.
+///
+/// # Errors
+/// 408 or 413.
+pub async fn read_all(body: Body, limit: usize) -> Result<Bytes, Refusal> {
+    let whole = tokio::time::timeout(Duration::from_secs(30), axum::body::to_bytes(body, limit)).await;
+    let whole = whole.map_err(|_| Refusal::new(Kind::Timeout, "").and_close())?;
+    whole.map_err(|_| Refusal::new(Kind::TooLarge, format!("at most {limit} bytes")).and_close())
+}
+
 /// Reads a JSON body of at most `limit` bytes.
 ///
 /// # Errors
 /// 413 or 422 with the place where the JSON is wrong.
 pub async fn read_json<T: serde::de::DeserializeOwned>(body: Body, limit: usize) -> Result<T, Refusal> {
-    let bytes = axum::body::to_bytes(body, limit)
-        .await
-        .map_err(|_| Refusal::new(Kind::TooLarge, format!("at most {limit} bytes")))?;
+    let bytes = read_all(body, limit).await?;
     serde_json::from_slice(&bytes).map_err(|error| Refusal::new(Kind::Invalid, error.to_string()))
 }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
+use http::header;
 use simpul_certs::jws;
-use simpul_certs::tls::{ClientOptions, OwnCertificate, ServerTls, TlsFiles, client_config};
+use simpul_certs::tls::{OwnCertificate, ServerTls, TlsFiles};
 use simpul_certs::token::SigningKey;
 use simpul_certs::trust::TrustFiles;
 use simpul_core::agreement::Quota;
@@ -16,10 +17,11 @@ use simpul_core::id::{AgencyCode, ClientName, ConnectorId, DatasetId, Identity};
 use simpul_core::receipt::Receipt;
 use simpul_core::time::Timestamp;
 use simpul_lake::Lake;
+use simpul_schemas::Contract;
 use simpul_store::Store;
 use simpul_store::audit_log::{AuditLog, AuditOptions};
 use simpul_store::registry::{Agency, Client, Role};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -27,8 +29,9 @@ use tracing::{info, warn};
 use crate::client::NodeClient;
 use crate::config::Config;
 use crate::contracts::Contracts;
+use crate::door::Entrance;
 use crate::flows::decompress::DecodeLimits;
-use crate::flows::forward;
+use crate::flows::{forward, land};
 use crate::limits::Limits;
 use crate::refusal::{Kind, Refusal};
 use crate::tokens::Tokens;
@@ -36,6 +39,9 @@ use crate::tokens::Tokens;
 /// Audit entries that are searched at start for those of interrupted deliveries. An interrupted delivery is among the last
 /// that were written about: far fewer entries are made while one is under way.
 const LOOK_BACK: usize = 100_000;
+
+/// How long refused rows are kept for their sender to be asked about.
+const KEEP_QUARANTINE: Duration = Duration::from_secs(30 * 86_400);
 
 /// A running node.
 pub struct App {
@@ -57,10 +63,12 @@ pub struct App {
     pub contracts: Contracts,
     /// Quotas.
     pub limits: Limits,
-    /// Places for open connections.
-    pub connections: Arc<Semaphore>,
+    /// Places for open connections, by entrance: strangers at the portal take none from the exchange.
+    pub connections: HashMap<Entrance, Arc<Semaphore>>,
     /// Places for deliveries that are being read.
-    pub deliveries: Semaphore,
+    pub places: Places,
+    /// What the last look at the node's health found.
+    pub health: tokio::sync::Mutex<Option<(Instant, Vec<&'static str>)>>,
     /// The deliveries that are being read now.
     pub receiving: Receiving,
     /// Wakes the link when something is owed to the parent.
@@ -69,6 +77,7 @@ pub struct App {
     pub stop: CancellationToken,
     /// Everything that must end before the process does.
     pub tasks: TaskTracker,
+    signer: Mutex<Option<(u64, Arc<Signer>)>>,
     /// Audit entries of landings that were interrupted, by (delivery, action).
     interrupted: Mutex<HashMap<(String, String), u64>>,
     datasets: Locks<DatasetId>,
@@ -116,8 +125,10 @@ impl App {
             audit,
             contracts: Contracts::default(),
             limits: Limits::new(quota),
-            connections: Arc::new(Semaphore::new(config.limits.connections)),
-            deliveries: Semaphore::new(config.limits.deliveries),
+            connections: connections(config.limits.connections),
+            places: Places::new(config.limits.deliveries, config.limits.deliveries_per_source),
+            health: tokio::sync::Mutex::default(),
+            signer: Mutex::default(),
             receiving: Receiving::default(),
             link_wake: Notify::new(),
             stop: CancellationToken::new(),
@@ -231,19 +242,36 @@ impl App {
         self.connectors.of(connector)
     }
 
-    /// Signs a receipt with the node's own certificate.
+    /// What signs receipts, made anew when certificates change.
     ///
     /// # Errors
-    /// When the key cannot be used.
-    pub fn sign_receipt(&self, receipt: &Receipt) -> Result<String, Refusal> {
-        let sign = || -> anyhow::Result<String> {
-            let pem = simpul_certs::files::read_secret(&self.config.tls.key)?;
-            let key = SigningKey::from_pem(std::str::from_utf8(&pem)?)?;
-            let own = OwnCertificate::load(&self.config.tls.certificate, &self.config.tls.key, self.now())?;
-            let chain = own.chain_to_root(&self.config.tls.ca)?;
-            Ok(jws::sign_receipt(receipt, &key, &chain)?)
+    /// When certificate and key cannot be used now.
+    pub fn signer(&self) -> Result<Arc<Signer>, Refusal> {
+        let epoch = self.tls.revocation_epoch();
+        let mut held = self.signer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((made_in, signer)) = held.as_ref()
+            && *made_in == epoch
+            && self.now() < signer.not_after
+        {
+            return Ok(signer.clone());
+        }
+        let signer = Arc::new(Signer::load(&self.config, self.now()).map_err(Refusal::internal)?);
+        *held = Some((epoch, signer.clone()));
+        Ok(signer)
+    }
+
+    /// The contract of `dataset` in `version`, or the latest one, with a table that can take its rows.
+    ///
+    /// # Errors
+    /// When the store or the lake cannot be used.
+    pub async fn contract(&self, dataset: &DatasetId, version: Option<&str>) -> Result<Option<Arc<Contract>>, Refusal> {
+        let Some((contract, first)) = self.contracts.find(&self.store, dataset, version).await? else {
+            return Ok(None);
         };
-        sign().map_err(Refusal::internal)
+        if first {
+            self.lake.ensure(dataset, contract.arrow_schema()).await?;
+        }
+        Ok(Some(contract))
     }
 
     /// Remembers the audit entries of deliveries that an earlier run left unfinished, so that going on writes no second one.
@@ -282,18 +310,14 @@ impl App {
         interrupted.retain(|(id, _), _| id != delivery);
     }
 
-    /// A client of the parent node, if there is one.
+    /// A client of the parent node, if there is one, with the certificate and trust in force now.
     ///
     /// # Errors
     /// When certificate or address cannot be used.
     pub fn parent_client(&self) -> anyhow::Result<Option<NodeClient>> {
         let Some(link) = &self.config.link else { return Ok(None) };
-        let options = ClientOptions {
-            trust: self.tls.trust(),
-            own: Some(OwnCertificate::load(&self.config.tls.certificate, &self.config.tls.key, self.now())?),
-            expected: if link.identity.is_empty() { None } else { Some(link.identity.parse()?) },
-        };
-        let tls = client_config(options)?;
+        let expected = if link.identity.is_empty() { None } else { Some(link.identity.parse()?) };
+        let tls = self.tls.client_config(expected)?;
         Ok(Some(NodeClient::new(&link.upstream, (*tls).clone(), Duration::from_secs(link.timeout_s))?))
     }
 
@@ -315,13 +339,38 @@ impl App {
         }
     }
 
+    /// Finishes deliveries that a failure left half-way, such as a full disk, until the node stops.
+    pub async fn finish_what_is_left(self: Arc<Self>) {
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(Duration::from_secs(30)) => {}
+            }
+            if let Err(refusal) = land::resume(&self, None).await {
+                warn!(internal = refusal.internal, reason = refusal.word(), "a delivery cannot be finished yet");
+            }
+        }
+    }
+
+    /// Removes refused rows that were kept for longer than [`KEEP_QUARANTINE`].
+    fn clear_quarantine(&self) {
+        let Ok(files) = std::fs::read_dir(self.config.node.data.join("quarantine")) else { return };
+        for file in files.flatten() {
+            let age = file.metadata().and_then(|data| data.modified()).ok().and_then(|at| at.elapsed().ok());
+            if age.is_some_and(|age| age > KEEP_QUARANTINE) {
+                let _ = std::fs::remove_file(file.path());
+            }
+        }
+    }
+
     /// Merges, checkpoints and vacuums tables until the node stops.
     pub async fn maintain(self: Arc<Self>) {
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return,
-                () = tokio::time::sleep(Duration::from_secs(60)) => {}
+                () = tokio::time::sleep(Duration::from_secs(600)) => {}
             }
+            self.clear_quarantine();
             let kept = match forward::needed_versions(&self).await {
                 Ok(kept) => kept,
                 Err(error) => {
@@ -351,6 +400,30 @@ async fn open_audit(dir: PathBuf, identity: &Identity) -> anyhow::Result<AuditLo
     Ok(audit)
 }
 
+/// Signs receipts with the node's certificate.
+pub struct Signer {
+    key: SigningKey,
+    chain: Vec<Vec<u8>>,
+    not_after: Timestamp,
+}
+
+impl Signer {
+    fn load(config: &Config, now: Timestamp) -> anyhow::Result<Self> {
+        let own = OwnCertificate::load(&config.tls.certificate, &config.tls.key, now)?;
+        let pem = simpul_certs::files::read_secret(&config.tls.key)?;
+        let key = SigningKey::from_pem(std::str::from_utf8(&pem)?)?;
+        Ok(Self { key, chain: own.chain_to_root(&config.tls.ca)?, not_after: own.not_after() })
+    }
+
+    /// The receipt as a compact JWS.
+    ///
+    /// # Errors
+    /// When the key is not that of the certificate.
+    pub fn sign(&self, receipt: &Receipt) -> Result<String, Refusal> {
+        jws::sign_receipt(receipt, &self.key, &self.chain).map_err(Refusal::internal)
+    }
+}
+
 /// The files that the TLS configuration is made from.
 pub fn tls_files(config: &Config) -> TlsFiles {
     TlsFiles {
@@ -378,6 +451,54 @@ impl<K: std::hash::Hash + Eq + Clone> Locks<K> {
     fn of(&self, key: &K) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         locks.entry(key.clone()).or_default().clone()
+    }
+}
+
+/// Places for connections: as many as the configuration says for agency systems, fewer for the other entrances.
+fn connections(exchange: usize) -> HashMap<Entrance, Arc<Semaphore>> {
+    let places = [
+        (Entrance::Exchange, exchange),
+        (Entrance::Console, exchange.min(256)),
+        (Entrance::Portal, exchange.min(512)),
+        (Entrance::Metrics, exchange.min(64)),
+    ];
+    places.into_iter().map(|(entrance, count)| (entrance, Arc::new(Semaphore::new(count)))).collect()
+}
+
+/// Places for deliveries that are being read: some for all, a few for each source, so that one slow source cannot keep the
+/// others out.
+pub struct Places {
+    all: Arc<Semaphore>,
+    each: usize,
+    sources: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+impl Places {
+    fn new(all: usize, each: usize) -> Self {
+        Self { all: Arc::new(Semaphore::new(all)), each, sources: Mutex::default() }
+    }
+
+    /// Takes a place for a delivery of `source`; both are given back when the result is dropped.
+    ///
+    /// # Errors
+    /// 429 when the source has as many deliveries under way as one may have; 503 when no place is free within 20 seconds.
+    pub async fn take(&self, source: &str) -> Result<[OwnedSemaphorePermit; 2], Refusal> {
+        let own = {
+            let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+            sources.entry(source.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.each))).clone()
+        };
+        let own = own.try_acquire_owned().map_err(|_| {
+            Refusal::new(Kind::Quota, format!("at most {} deliveries at the same time", self.each))
+                .reason("too_many_deliveries")
+                .header(header::RETRY_AFTER, "2")
+        })?;
+        let wait = tokio::time::timeout(Duration::from_secs(20), self.all.clone().acquire_owned());
+        let busy =
+            || Refusal::new(Kind::Unavailable, "too many deliveries at the same time").header(header::RETRY_AFTER, "5");
+        match wait.await {
+            Ok(Ok(all)) => Ok([own, all]),
+            _ => Err(busy()),
+        }
     }
 }
 

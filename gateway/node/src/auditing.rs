@@ -98,7 +98,9 @@ impl Account {
             (Outcome::Refused, true) => Outcome::Failed,
             (outcome, _) => outcome,
         };
-        if !self.0.kept {
+        // What nobody can be held to is recorded one by one only up to a rate, so that a stranger cannot fill the disk.
+        let stranger = outcome == Outcome::Refused && self.draft().actor == ANONYMOUS;
+        if !self.0.kept || (stranger && !app.limits.stranger()) {
             return Ok(());
         }
         self.write(app, outcome, reason).await.map(|_| ())

@@ -152,6 +152,16 @@ impl NodeClient {
         if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&bytes).map_err(ClientError::local) }
     }
 
+    /// Sends a delivery; gives the answer and whether it is that of an earlier request.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn deliver(&self, request: RequestBuilder) -> Result<(Value, bool), ClientError> {
+        let response = self.open(request).await?;
+        let replayed = response.headers().contains_key("idempotency-replayed");
+        Ok((response.json().await.map_err(unreachable)?, replayed))
+    }
+
     /// Sends a request and gives the answer to be read in pieces.
     ///
     /// # Errors
@@ -211,7 +221,11 @@ fn unreachable(error: reqwest::Error) -> ClientError {
 async fn problem(response: Response) -> ClientError {
     let status = response.status().as_u16();
     let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-    let body: Value = response.json().await.unwrap_or_default();
+    let replayed = response.headers().contains_key("idempotency-replayed");
+    let mut body: Value = response.json().await.unwrap_or_default();
+    if let (true, Some(object)) = (replayed, body.as_object_mut()) {
+        object.insert("replayed".to_owned(), true.into());
+    }
     let kind = body["type"].as_str().and_then(|kind| kind.rsplit(':').next()).unwrap_or("unknown").to_owned();
     ClientError::Problem {
         status,

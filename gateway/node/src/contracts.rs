@@ -16,7 +16,8 @@ use crate::refusal::Refusal;
 pub struct Contracts(Mutex<HashMap<(DatasetId, String), Arc<Contract>>>);
 
 impl Contracts {
-    /// The registered contract of `dataset` in `version`, or the latest one; `None` when there is none.
+    /// The registered contract of `dataset` in `version`, or the latest one, and whether it was compiled just
+    /// now; `None` when there is none.
     ///
     /// # Errors
     /// When the store cannot be read, or a registered contract does not compile any more.
@@ -25,11 +26,11 @@ impl Contracts {
         store: &Store,
         dataset: &DatasetId,
         version: Option<&str>,
-    ) -> Result<Option<Arc<Contract>>, Refusal> {
+    ) -> Result<Option<(Arc<Contract>, bool)>, Refusal> {
         if let Some(version) = version
             && let Some(contract) = self.held(dataset, version)
         {
-            return Ok(Some(contract));
+            return Ok(Some((contract, false)));
         }
         let stored = match version {
             Some(version) => store.contract(dataset, version).await?,
@@ -37,13 +38,13 @@ impl Contracts {
         };
         let Some(stored) = stored else { return Ok(None) };
         if let Some(contract) = self.held(dataset, &stored.version) {
-            return Ok(Some(contract));
+            return Ok(Some((contract, false)));
         }
         let descriptor: Value = serde_json::from_str(&stored.descriptor).map_err(Refusal::internal)?;
         let contract = Arc::new(compile(&descriptor).map_err(Refusal::internal)?);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert((dataset.clone(), stored.version), contract.clone());
-        Ok(Some(contract))
+        Ok(Some((contract, true)))
     }
 
     fn held(&self, dataset: &DatasetId, version: &str) -> Option<Arc<Contract>> {

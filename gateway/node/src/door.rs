@@ -12,7 +12,8 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -42,6 +43,7 @@ use crate::app::App;
 use crate::auditing::{self, Account};
 use crate::limits::Allowance;
 use crate::refusal::{Kind, Language, Refusal};
+use crate::tokens::ADMIN_SCOPE;
 
 /// What a request must show before its handler runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,8 +100,49 @@ pub struct Connection {
     entrance: Entrance,
     peer: SocketAddr,
     identity: Option<Result<Arc<PeerIdentity>, Refused>>,
+    /// Whether it is used, for giving up idle ones.
+    activity: Activity,
     /// Tokens that were verified on this connection, with the revocation epoch in which that was done.
     tokens: Mutex<HashMap<Digest, (u64, AccessToken)>>,
+}
+
+/// How many requests of a connection are open, and when the last one ended.
+struct Activity {
+    open: AtomicUsize,
+    served: AtomicBool,
+    last: Mutex<Instant>,
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self { open: AtomicUsize::new(0), served: AtomicBool::new(false), last: Mutex::new(Instant::now()) }
+    }
+}
+
+impl Activity {
+    fn enter(&self) -> Open<'_> {
+        self.open.fetch_add(1, Ordering::SeqCst);
+        self.served.store(true, Ordering::SeqCst);
+        Open(self)
+    }
+
+    /// How long nothing has been asked for; zero while a request is open.
+    fn idle(&self) -> Duration {
+        if self.open.load(Ordering::SeqCst) > 0 {
+            return Duration::ZERO;
+        }
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+}
+
+/// An open request of a connection.
+struct Open<'a>(&'a Activity);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// An identity that was refused at the handshake; told at the first request, because TLS has no alert for it.
@@ -186,8 +229,9 @@ fn insufficient_scope(scope: &str) -> Refusal {
 
 /// Accepts connections on `listener` until the node stops.
 pub async fn listen(app: Arc<App>, listener: TcpListener, entrance: Entrance, router: Router) {
+    let Some(places) = app.connections.get(&entrance).cloned() else { return };
     loop {
-        let Ok(permit) = app.connections.clone().acquire_owned().await else { return };
+        let Ok(permit) = places.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = app.stop.cancelled() => return,
@@ -217,14 +261,16 @@ async fn connection(
 ) {
     let _ = stream.set_nodelay(true);
     if entrance == Entrance::Metrics {
-        let connection = Connection { entrance, peer, identity: None, tokens: Mutex::default() };
-        serve_http(&app, TokioIo::new(stream), Arc::new(connection), router).await;
+        let connection =
+            Connection { entrance, peer, identity: None, activity: Activity::default(), tokens: Mutex::default() };
+        serve_http(&app, TokioIo::new(stream), Arc::new(connection), false, router).await;
         return drop(permit);
     }
     let acceptor = tokio_rustls::TlsAcceptor::from(app.tls.config(entrance.listener()));
     let handshake = tokio::time::timeout(Duration::from_secs(app.config.tls.handshake_s), acceptor.accept(stream));
     let reason = match handshake.await {
         Ok(Ok(stream)) => {
+            let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
             let identity = (!chain.is_empty()).then(|| {
                 app.tls.identify(chain).map_err(|error| Refused {
@@ -235,8 +281,9 @@ async fn connection(
                     internal: error.to_string(),
                 })
             });
-            let connection = Connection { entrance, peer, identity, tokens: Mutex::default() };
-            serve_http(&app, TokioIo::new(stream), Arc::new(connection), router).await;
+            let connection =
+                Connection { entrance, peer, identity, activity: Activity::default(), tokens: Mutex::default() };
+            serve_http(&app, TokioIo::new(stream), Arc::new(connection), h2, router).await;
             return drop(permit);
         }
         Ok(Err(error)) => error.to_string(),
@@ -247,13 +294,14 @@ async fn connection(
     auditing::handshake_refused(&app, entrance, peer, &reason).await;
 }
 
-/// Serves HTTP/1.1 and HTTP/2 on one connection until it is idle, broken or the node stops.
-async fn serve_http<I>(app: &Arc<App>, io: TokioIo<I>, connection: Arc<Connection>, router: Router)
+/// Serves one connection until it is idle, broken or the node stops: HTTP/2 when the handshake agreed on it, else HTTP/1.1.
+async fn serve_http<I>(app: &Arc<App>, io: TokioIo<I>, connection: Arc<Connection>, h2: bool, router: Router)
 where
     I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let limits = &app.config.limits;
-    let mut server = auto::Builder::new(TokioExecutor::new());
+    let server = auto::Builder::new(TokioExecutor::new());
+    let mut server = if h2 { server.http2_only() } else { server.http1_only() };
     server
         .http1()
         .timer(TokioTimer::new())
@@ -268,6 +316,7 @@ where
         .keep_alive_interval(Duration::from_secs(limits.idle_s / 2 + 1))
         .keep_alive_timeout(Duration::from_secs(20))
         .max_pending_accept_reset_streams(20);
+    let watched = connection.clone();
     let service =
         TowerToHyperService::new(tower::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(connection.clone());
@@ -282,20 +331,58 @@ where
             serving.as_mut().graceful_shutdown();
             let _ = serving.await;
         }
+        () = idled(&watched.activity, Duration::from_secs(limits.header_s), Duration::from_secs(limits.idle_s)) => {
+            serving.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(Duration::from_secs(5), serving).await;
+        }
     }
 }
 
-/// Answers one request that matched `route`.
+/// Ends when nothing was asked for during `first` at the beginning, or during `later` after a request.
+async fn idled(activity: &Activity, first: Duration, later: Duration) {
+    loop {
+        let allowed = if activity.served.load(Ordering::SeqCst) { later } else { first };
+        match allowed.checked_sub(activity.idle()) {
+            Some(left) if !left.is_zero() => tokio::time::sleep(left.max(Duration::from_millis(200))).await,
+            _ => return,
+        }
+    }
+}
+
+/// Answers one request that matched `route`. It runs in a task of its own to its end: a caller who hangs up loses the answer,
+/// but can stop neither an act half-way nor its audit entry.
 pub async fn handle(app: Arc<App>, route: &'static crate::routes::Route, request: Request) -> Response {
     let started = Instant::now();
     let id = uuid::Uuid::now_v7().to_string();
     let language = Language::of(request.headers());
-    let connection = request.extensions().get::<Arc<Connection>>().cloned();
-    let account = Account::open(route, &id);
-    let span = tracing::info_span!("request", id, route = route.action);
     let last = ends_connection(&request);
+    let span = tracing::info_span!("request", id, route = route.action);
+    let work = answer(app.clone(), route, request, id.clone(), language);
+    let mut response = match app.tasks.spawn(work.instrument(span)).await {
+        Ok(response) => response,
+        Err(error) => Refusal::internal(error).into_response(language, &id),
+    };
+    if last {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    let status = response.status().as_u16().to_string();
+    metrics::counter!("simpul_requests_total", "route" => route.action, "status" => status).increment(1);
+    metrics::histogram!("simpul_request_seconds", "route" => route.action).record(started.elapsed().as_secs_f64());
+    response
+}
+
+async fn answer(
+    app: Arc<App>,
+    route: &'static crate::routes::Route,
+    request: Request,
+    id: String,
+    language: Language,
+) -> Response {
+    let account = Account::open(route, &id);
+    let connection = request.extensions().get::<Arc<Connection>>().cloned();
     let outcome = async {
         let connection = connection.ok_or_else(|| Refusal::internal("a request without a connection"))?;
+        let _open = connection.activity.enter();
         account.from(connection.peer);
         let (mut head, body) = request.into_parts();
         let (caller, allowance) = admit(&app, route, &connection, &head, &account).await?;
@@ -307,17 +394,9 @@ pub async fn handle(app: Arc<App>, route: &'static crate::routes::Route, request
             allowance.tell(response.headers_mut());
         }
         Ok(response)
-    }
-    .instrument(span)
-    .await;
-    let mut response = settle(&app, account, outcome, language, &id).await;
-    if last {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    let status = response.status().as_u16().to_string();
-    metrics::counter!("simpul_requests_total", "route" => route.action, "status" => status).increment(1);
-    metrics::histogram!("simpul_request_seconds", "route" => route.action).record(started.elapsed().as_secs_f64());
-    response
+    };
+    let outcome = outcome.await;
+    settle(&app, account, outcome, language, &id).await
 }
 
 /// Identify, authorize, limit: in that order, and nothing else runs before.
@@ -335,9 +414,12 @@ async fn admit(
     if route.access == Access::Public {
         return Ok((None, None));
     }
-    let peer = identify(app, connection)?;
-    account.by(&peer.identity);
-    let caller = authorize(app, route, connection, peer, request).await?;
+    let peer = identify(app, connection, account)?;
+    let caller = match authorize(app, route, connection, peer, request).await {
+        Ok(caller) => caller,
+        // Trying costs as much as being served.
+        Err(refusal) => return Err(app.limits.client(&peer.identity, None).err().unwrap_or(refusal)),
+    };
     let allowance = limit(app, &caller)?;
     Ok((Some(caller), Some(allowance)))
 }
@@ -371,12 +453,13 @@ fn ends_connection(request: &Request) -> bool {
 }
 
 /// Who holds the certificate of this connection, if it still holds.
-fn identify<'c>(app: &App, connection: &'c Connection) -> Result<&'c PeerIdentity, Refusal> {
+fn identify<'c>(app: &App, connection: &'c Connection, account: &Account) -> Result<&'c PeerIdentity, Refusal> {
     let peer = match &connection.identity {
         Some(Ok(peer)) => peer,
         Some(Err(refused)) => return Err(Refusal::new(refused.kind, "").because(&refused.internal).and_close()),
         None => return Err(Refusal::new(Kind::ClientInvalid, "a client certificate is required").and_close()),
     };
+    account.by(&peer.identity);
     app.tls.check_open(peer).map_err(|error| Refusal::new(Kind::CertificateRevoked, "").because(error).and_close())?;
     Ok(peer)
 }
@@ -401,6 +484,10 @@ async fn authorize(
     if route.access == Access::Administrator && !client.roles.contains(&Role::Administrator) {
         return Err(Refusal::new(Kind::AdminOnly, ""));
     }
+    let administers = token.as_ref().is_some_and(|token| token.has_scope(ADMIN_SCOPE));
+    if route.access == Access::Administrator && !administers {
+        return Err(insufficient_scope(ADMIN_SCOPE));
+    }
     Ok(Caller { identity: peer.identity.clone(), thumbprint: peer.thumbprint, client, token })
 }
 
@@ -421,7 +508,7 @@ fn verified_token(
     let key = Digest::of(token.as_bytes());
     let epoch = app.tls.revocation_epoch();
     let now = app.now();
-    let mut tokens = connection.tokens.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut tokens = connection.tokens.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((seen, verified)) = tokens.get(&key)
         && *seen == epoch
         && now.seconds() < verified.expires.seconds()

@@ -269,6 +269,10 @@ impl Refusal {
             if !self.detail.is_empty() {
                 object.insert("detail".to_owned(), self.detail.into());
             }
+            if self.kind == Kind::ClientInvalid {
+                // RFC 6749, section 5.2.
+                object.insert("error".to_owned(), "invalid_client".into());
+            }
             object.extend(*self.members);
         }
         let mut response = Response::new(Body::from(problem.to_string()));
@@ -290,7 +294,7 @@ impl Refusal {
 /// RFC 6750, section 3: a request without any credentials gets no error code.
 const fn challenge(kind: Kind) -> HeaderValue {
     match kind {
-        Kind::TokenMissing => HeaderValue::from_static("Bearer realm=\"simpul\""),
+        Kind::TokenMissing | Kind::ClientInvalid => HeaderValue::from_static("Bearer realm=\"simpul\""),
         _ => HeaderValue::from_static("Bearer realm=\"simpul\", error=\"invalid_token\""),
     }
 }

@@ -64,12 +64,12 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     ] {
         app.tasks.spawn(door::listen(app.clone(), listener, entrance, router.clone()));
     }
-    if let Some(client) = app.parent_client()? {
-        app.tasks.spawn(forward::run(app.clone(), client));
-    }
+    app.parent_client()?;
+    app.tasks.spawn(forward::run(app.clone()));
     app.tasks.spawn(pull::schedule(app.clone()));
     app.tasks.spawn(app.clone().watch_tls());
     app.tasks.spawn(app.clone().maintain());
+    app.tasks.spawn(app.clone().finish_what_is_left());
     let addresses = Addresses { exchange: exchange_at, portal: portal_at, console: console_at, metrics: metrics_at };
     info!(agency = %app.identity.agency, ?addresses, "serving");
     Ok(Running { app, addresses })

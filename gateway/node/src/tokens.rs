@@ -91,9 +91,7 @@ struct Form {
 pub async fn grant(context: Context, request: Request) -> Result<Response, Refusal> {
     let app = context.app.clone();
     let caller = context.caller()?;
-    let bytes = axum::body::to_bytes(request.into_body(), MAX_FORM)
-        .await
-        .map_err(|_| Refusal::new(Kind::TooLarge, "at most 64 KiB"))?;
+    let bytes = answer::read_all(request.into_body(), MAX_FORM).await?;
     let form: Form = serde_urlencoded::from_bytes(&bytes).map_err(|_| {
         oauth(Refusal::new(Kind::Malformed, "send grant_type=client_credentials form-encoded"), "invalid_request")
     })?;

@@ -289,6 +289,15 @@ impl Store {
         let row = self.db.row("SELECT content FROM settings WHERE name = $1", values![name]).await?;
         row.map(|row| row.text("content")).transpose()
     }
+
+    /// Forgets what is kept under `name`, if anything is.
+    ///
+    /// # Errors
+    /// Only if the store cannot be written.
+    pub async fn delete_setting(&self, name: &str) -> Result<()> {
+        self.db.run("DELETE FROM settings WHERE name = $1", values![name]).await?;
+        Ok(())
+    }
 }
 
 async fn revise(tx: &mut Tx, agreement: &Agreement, at: Timestamp, by: &str) -> Result<u64> {

@@ -45,6 +45,8 @@ pub async fn run(context: Context, request: Request) -> Result<Response, Refusal
     context.account.record(app).await?;
     let by = context.caller()?.identity.to_string();
     app.store.register_contract(&dataset, &version, &descriptor.to_string(), app.now(), &by).await?;
+    // Readers see the dataset, and columns that are new, from now on.
+    app.contract(&dataset, Some(&version)).await?;
     Ok(answer::created(&summary))
 }
 

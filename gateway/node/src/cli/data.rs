@@ -35,6 +35,9 @@ pub struct PushOptions {
     /// Key of this delivery; without it one made from the dataset and the file's content
     #[arg(long)]
     key: Option<String>,
+    /// Deliver anew what was delivered or refused before, for example after the contract changed
+    #[arg(long, conflicts_with = "key")]
+    again: bool,
     /// Where to keep the receipt; without it FILE.receipt.json
     #[arg(long)]
     receipt: Option<PathBuf>,
@@ -143,11 +146,21 @@ pub async fn push(options: PushOptions) -> anyhow::Result<ExitCode> {
     if let Some(version) = &options.contract_version {
         request = request.header(ingest::CONTRACT_VERSION, version);
     }
-    let answer = node.send(request).await;
+    let answer = node.deliver(request).await;
     bar.finish_and_clear();
     match answer {
-        Ok(answer) => told(&options, &answer, true),
-        Err(ClientError::Problem { body, .. }) if body.get("report").is_some() => told(&options, &body, false),
+        Ok((answer, replayed)) => {
+            if replayed {
+                tell_replayed(&options, &answer);
+            }
+            told(&options, &answer, true)
+        }
+        Err(ClientError::Problem { body, .. }) if body.get("report").is_some() => {
+            if body.get("replayed").is_some() {
+                tell_replayed(&options, &body);
+            }
+            told(&options, &body, false)
+        }
         Err(error) => {
             if let (true, ClientError::Problem { body, .. }) = (options.client.json, &error) {
                 println!("{body}");
@@ -196,6 +209,20 @@ fn told(options: &PushOptions, answer: &Value, landed: bool) -> anyhow::Result<E
     }
     let valid = answer.pointer("/report/valid").and_then(Value::as_bool).unwrap_or(landed);
     Ok(if landed && valid { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// The node had this file before: nothing changed now.
+fn tell_replayed(options: &PushOptions, answer: &Value) {
+    let at = answer["received_at"].as_str().unwrap_or_default();
+    if options.client.english {
+        eprintln!(
+            "This file was delivered before {at}; this is the answer of that time and nothing changed. --again delivers it anew."
+        );
+    } else {
+        eprintln!(
+            "Berkas ini sudah pernah dikirim {at}; ini jawaban waktu itu dan tidak ada yang berubah. --again mengirimnya sebagai kiriman baru."
+        );
+    }
 }
 
 fn state(answer: &Value) -> &str {

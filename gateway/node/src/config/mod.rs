@@ -192,8 +192,11 @@ pub struct Limits {
     #[schemars(range(min = 8))]
     pub connections: usize,
     /// Deliveries being read at the same time; one more waits in line.
-    #[schemars(range(min = 1, max = 1024))]
+    #[schemars(range(min = 1, max = 400))]
     pub deliveries: usize,
+    /// Deliveries of one source being read at the same time; one more is answered 429.
+    #[schemars(range(min = 1, max = 400))]
+    pub deliveries_per_source: usize,
     /// Requests a second of one client, on average, unless its registration says otherwise.
     #[schemars(range(min = 1, max = 100_000))]
     pub requests_per_second: u32,
@@ -226,7 +229,8 @@ impl Default for Limits {
             header_s: 10,
             idle_s: 300,
             connections: 10_000,
-            deliveries: 8,
+            deliveries: 64,
+            deliveries_per_source: 4,
             requests_per_second: 10,
             requests_burst: 40,
             page_records: 1000,

@@ -1,6 +1,7 @@
 //! Health and figures.
 
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use axum::extract::Request;
 use axum::response::Response;
@@ -8,6 +9,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 
 use crate::answer;
+use crate::app::App;
 use crate::door::Context;
 use crate::flows::forward::PARENT;
 use crate::refusal::{Kind, Refusal};
@@ -24,9 +26,26 @@ pub async fn live(_context: Context, _request: Request) -> Result<Response, Refu
     Ok(answer::json(&json!({"status": "live"})))
 }
 
+/// How long a look at the node's health is believed: anyone may ask, and looking writes to the store.
+const BELIEVED: Duration = Duration::from_secs(2);
+
 /// `GET /health/ready`: whether the node can take deliveries now. Says what is wrong in a word, and nothing about anybody.
 pub async fn ready(context: Context, _request: Request) -> Result<Response, Refusal> {
     let app = &context.app;
+    let problems = {
+        let mut last = app.health.lock().await;
+        match last.as_ref() {
+            Some((at, problems)) if at.elapsed() < BELIEVED => problems.clone(),
+            _ => last.insert((Instant::now(), problems(app).await)).1.clone(),
+        }
+    };
+    if problems.is_empty() && !app.stop.is_cancelled() {
+        return Ok(answer::json(&json!({"status": "ready", "agency": app.identity.agency})));
+    }
+    Err(Refusal::new(Kind::Unavailable, problems.join(", ")))
+}
+
+async fn problems(app: &App) -> Vec<&'static str> {
     let mut problems = Vec::new();
     if app.store.check().await.is_err() {
         problems.push("store");
@@ -40,13 +59,7 @@ pub async fn ready(context: Context, _request: Request) -> Result<Response, Refu
     if app.tls.status().is_ok_and(|status| status.last_failure.is_some()) {
         problems.push("certificates");
     }
-    if app.stop.is_cancelled() {
-        problems.push("stopping");
-    }
-    if problems.is_empty() {
-        return Ok(answer::json(&json!({"status": "ready", "agency": app.identity.agency})));
-    }
-    Err(Refusal::new(Kind::Unavailable, problems.join(", ")))
+    problems
 }
 
 /// `GET /metrics`

@@ -12,7 +12,7 @@
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,7 @@ use simpul_core::audit::Outcome;
 use simpul_core::delivery::{Delivery, ForwardState, Staged, StagedFile, State};
 use simpul_core::digest::{Digest, Digester};
 use simpul_core::id::DatasetId;
+use simpul_core::receipt;
 use simpul_store::StoreError;
 use simpul_store::outbox::{Forward, NewForward};
 use tracing::{info, warn};
@@ -35,7 +36,21 @@ use crate::refusal::Kind;
 pub const PARENT: &str = "parent";
 
 /// The problem types after which another attempt cannot help.
-const FINAL: [Kind; 5] = [Kind::RowsInvalid, Kind::FileInvalid, Kind::Stale, Kind::SequenceConflict, Kind::KeyReused];
+const FINAL: [Kind; 9] = [
+    Kind::RowsInvalid,
+    Kind::FileInvalid,
+    Kind::Stale,
+    Kind::SequenceConflict,
+    Kind::KeyReused,
+    Kind::TooLarge,
+    Kind::MediaType,
+    Kind::Encoding,
+    Kind::OriginDenied,
+];
+/// How often a parent's client is made anew even when no certificate changed.
+const CLIENT_LIFE: Duration = Duration::from_secs(3600);
+/// The most that rows may shrink under compression: what shrinks more is sent as it is, or the parent takes it for a bomb.
+const MAX_RATIO: u64 = 50;
 
 /// What the outbox keeps about an entry.
 #[derive(Serialize, Deserialize)]
@@ -65,24 +80,42 @@ pub fn owed(app: &App, delivery: &Delivery, staged: &Staged) -> Vec<NewForward> 
 }
 
 /// Sends what is due until the node stops.
-pub async fn run(app: Arc<App>, client: NodeClient) {
+pub async fn run(app: Arc<App>) {
     let Some(link) = app.config.link.clone() else { return };
-    loop {
+    clear_spool(&app);
+    let mut held: Option<(u64, Instant, NodeClient)> = None;
+    while !app.stop.is_cancelled() {
+        let epoch = app.tls.revocation_epoch();
+        if held.as_ref().is_none_or(|(made_in, at, _)| *made_in != epoch || at.elapsed() > CLIENT_LIFE) {
+            match app.parent_client() {
+                Ok(client) => held = client.map(|client| (epoch, Instant::now(), client)),
+                Err(error) => warn!(%error, "the link cannot use its certificate"),
+            }
+        }
+        let Some((_, _, client)) = &held else {
+            tokio::time::sleep(Duration::from_secs(link.poll_s)).await;
+            continue;
+        };
+        let mut stuck = false;
         match app.store.due(PARENT, app.now(), 16).await {
             Ok(due) if !due.is_empty() => {
                 for forward in due {
                     if app.stop.is_cancelled() {
                         return;
                     }
-                    step(&app, &client, forward).await;
+                    stuck |= !step(&app, client, forward).await;
                 }
-                continue;
+                if !stuck {
+                    continue;
+                }
             }
             Ok(_) => {}
             Err(error) => warn!(%error, "the outbox cannot be read"),
         }
         let pause = Duration::from_secs(link.poll_s);
         let pause = match app.store.next_due(PARENT).await {
+            // What could not be journalled is due at once, and would be sent again and again.
+            _ if stuck => pause,
             Ok(Some(at)) => {
                 pause.min(Duration::from_millis(u64::try_from(at.millis() - app.now().millis()).unwrap_or(0)))
             }
@@ -112,8 +145,8 @@ pub async fn needed_versions(app: &App) -> Result<Vec<(DatasetId, u64)>, StoreEr
     Ok(needed)
 }
 
-/// One attempt and its place in the journal.
-async fn step(app: &Arc<App>, client: &NodeClient, forward: Forward) {
+/// One attempt and its place in the journal; whether that could be written.
+async fn step(app: &Arc<App>, client: &NodeClient, forward: Forward) -> bool {
     let verdict = match attempt(app, client, &forward).await {
         Ok(receipt) => Verdict::Acknowledged(receipt),
         Err(error) => judge(app, &forward, &error),
@@ -129,13 +162,17 @@ async fn step(app: &Arc<App>, client: &NodeClient, forward: Forward) {
     };
     let next = match next {
         Ok(next) => next,
-        Err(error) => return warn!(%error, forward = forward.id, "a forward that is over was tried again"),
+        Err(error) => {
+            warn!(%error, forward = forward.id, "a forward that is over was tried again");
+            return false;
+        }
     };
     if !matches!(verdict, Verdict::Later(..)) && record(app, &forward, &verdict).await.is_err() {
-        return;
+        return false;
     }
     if let Err(error) = app.store.set_forward(&forward.id, &forward.state, &next, now).await {
-        return warn!(%error, forward = forward.id, "the outbox cannot be written");
+        warn!(%error, forward = forward.id, "the outbox cannot be written");
+        return false;
     }
     if let Err(error) = app.store.touch_link(PARENT, now, contact).await {
         warn!(%error, "the link's state cannot be written");
@@ -147,8 +184,19 @@ async fn step(app: &Arc<App>, client: &NodeClient, forward: Forward) {
         }
         _ => {
             info!(dataset = %forward.dataset, sequence = forward.sequence, state = next.name(), "forwarded");
-            let _ = std::fs::remove_file(spool_path(app, &forward));
+            let packed = spool_path(app, &forward);
+            let _ = std::fs::remove_file(packed.with_extension(""));
+            let _ = std::fs::remove_file(packed);
         }
+    }
+    true
+}
+
+/// Removes what an earlier run spooled: it is made again when it is sent.
+fn clear_spool(app: &App) {
+    let Ok(files) = std::fs::read_dir(app.config.node.data.join("spool")) else { return };
+    for file in files.flatten() {
+        let _ = std::fs::remove_file(file.path());
     }
 }
 
@@ -178,14 +226,14 @@ async fn record(app: &App, forward: &Forward, verdict: &Verdict) -> Result<(), (
 /// Posts the rows; gives the parent's receipt.
 async fn attempt(app: &Arc<App>, client: &NodeClient, forward: &Forward) -> Result<String, ClientError> {
     let content: Content = serde_json::from_value(forward.content.clone()).map_err(ClientError::local)?;
-    let path = spool(app, forward, &content).await.map_err(ClientError::local)?;
+    let (path, coding) = spool(app, forward, &content).await.map_err(ClientError::local)?;
     let (digest, length) = digest_of(&path).await.map_err(ClientError::local)?;
     let file = tokio::fs::File::open(&path).await.map_err(ClientError::local)?;
     let request = client
         .post(&format!("/v1/datasets/{}/deliveries", forward.dataset))
         .await?
         .header("content-type", "application/x-ndjson")
-        .header("content-encoding", "zstd")
+        .header("content-encoding", coding)
         .header("content-length", length)
         .header("idempotency-key", &forward.id)
         .header("content-digest", digest.to_digest_field())
@@ -195,7 +243,20 @@ async fn attempt(app: &Arc<App>, client: &NodeClient, forward: &Forward) -> Resu
         .body(reqwest::Body::wrap_stream(tokio_util::io::ReaderStream::new(file)));
     let answer: Value = client.send(request).await?;
     let receipt = answer["receipt"].as_str().ok_or_else(|| ClientError::local("the parent gave no receipt"))?;
+    check_receipt(app, forward, receipt).map_err(ClientError::local)?;
     Ok(receipt.to_owned())
+}
+
+/// A receipt ends the link's duty, so it must be one: signed under a root of the exchange, about this forward.
+fn check_receipt(app: &App, forward: &Forward, receipt: &str) -> anyhow::Result<()> {
+    let roots = simpul_certs::files::read_certificates(&app.config.tls.ca)?;
+    let verified = simpul_certs::jws::verify_receipt(receipt, Some(&roots))?.receipt;
+    let about = verified.dataset == forward.dataset
+        && verified.sequence == Some(forward.sequence)
+        && verified.source == app.identity.source()
+        && verified.outcome != receipt::Outcome::Refused;
+    anyhow::ensure!(about, "the parent's receipt is about something else");
+    Ok(())
 }
 
 fn judge(app: &App, forward: &Forward, error: &ClientError) -> Verdict {
@@ -214,7 +275,7 @@ fn judge(app: &App, forward: &Forward, error: &ClientError) -> Verdict {
     let jitter = 0.5 + f64::from(u32::from(uuid::Uuid::now_v7().as_bytes()[15])) / 510.0;
     let pause = Duration::from_secs_f64(base as f64 * jitter);
     let told = match error {
-        ClientError::Problem { retry_after: Some(seconds), .. } => Duration::from_secs(*seconds),
+        ClientError::Problem { retry_after: Some(seconds), .. } => Duration::from_secs((*seconds).min(longest)),
         _ => Duration::ZERO,
     };
     Verdict::Later(pause.max(told).max(Duration::from_secs(1)), error.to_string())
@@ -224,27 +285,44 @@ fn spool_path(app: &App, forward: &Forward) -> PathBuf {
     app.config.node.data.join("spool").join(format!("{}.ndjson.zst", forward.id))
 }
 
-/// The rows of a forward as they go over the wire, made once and kept until the parent has them.
-async fn spool(app: &Arc<App>, forward: &Forward, content: &Content) -> anyhow::Result<PathBuf> {
-    let path = spool_path(app, forward);
-    if tokio::fs::try_exists(&path).await? {
-        return Ok(path);
+/// The rows of a forward as they go over the wire, with their coding; made once and kept until the parent has them.
+async fn spool(app: &Arc<App>, forward: &Forward, content: &Content) -> anyhow::Result<(PathBuf, &'static str)> {
+    let packed = spool_path(app, forward);
+    let plain = packed.with_extension("");
+    if tokio::fs::try_exists(&plain).await? {
+        return Ok((plain, "identity"));
+    }
+    if tokio::fs::try_exists(&packed).await? {
+        return Ok((packed, "zstd"));
     }
     let record = app.store.get(&forward.delivery).await?;
     let delivery = record.ok_or_else(|| anyhow::anyhow!("the delivery is not in the journal"))?.delivery;
-    let contract = app.contracts.find(&app.store, &delivery.dataset, Some(&content.contract_version)).await;
+    let contract = app.contract(&delivery.dataset, Some(&content.contract_version)).await;
     let contract = contract.ok().flatten().ok_or_else(|| anyhow::anyhow!("the contract is not registered"))?;
-    let partial = path.with_extension("part");
+    let partial = packed.with_extension("part");
     let mut writer = zstd::Encoder::new(BufWriter::new(std::fs::File::create(&partial)?), 3)?;
     let mut batches = app.lake.read_files(&delivery.dataset, content.files.clone()).await?;
+    let mut rendered = 0_u64;
     while let Some(batch) = batches.try_next().await? {
         let mut lines = Vec::new();
         simpul_schemas::render::write_ndjson(&contract, &batch, &mut lines);
+        rendered += lines.len() as u64;
         writer = tokio::task::spawn_blocking(move || writer.write_all(&lines).map(|()| writer)).await??;
     }
-    writer.finish()?.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
-    std::fs::rename(&partial, &path)?;
-    Ok(path)
+    let work = move || -> anyhow::Result<(PathBuf, &'static str)> {
+        writer.finish()?.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        let wire = std::fs::metadata(&partial)?.len();
+        if rendered <= (1 << 20) + wire * MAX_RATIO {
+            std::fs::rename(&partial, &packed)?;
+            return Ok((packed, "zstd"));
+        }
+        let unpacked = partial.with_extension("plain");
+        zstd::stream::copy_decode(std::fs::File::open(&partial)?, std::fs::File::create(&unpacked)?)?;
+        std::fs::rename(&unpacked, &plain)?;
+        std::fs::remove_file(&partial)?;
+        Ok((plain, "identity"))
+    };
+    tokio::task::spawn_blocking(work).await?
 }
 
 async fn digest_of(path: &Path) -> std::io::Result<(Digest, u64)> {

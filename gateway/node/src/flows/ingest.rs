@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::Request;
 use axum::response::Response;
 use base64::Engine as _;
@@ -26,7 +26,6 @@ use simpul_core::agreement::Operation;
 use simpul_core::delivery::{Delivery, RefusedBecause, RowCounts, State};
 use simpul_core::digest::Digest;
 use simpul_core::id::{AgencyCode, DatasetId};
-use simpul_lake::LakeError;
 use simpul_schemas::{Contract, Format, Lang, Policy, Report, Validator};
 use simpul_store::journal::{Begin, Record};
 use tracing::Instrument as _;
@@ -37,6 +36,7 @@ use super::land;
 use crate::answer;
 use crate::app::App;
 use crate::auditing::Account;
+use crate::config::Limits;
 use crate::door::Context;
 use crate::refusal::{Kind, Refusal};
 
@@ -85,8 +85,6 @@ pub struct Submission {
     pub language: Lang,
     /// Whether to stop before anything lands.
     pub dry_run: bool,
-    /// Whether the body is read to its end even when it is refused before: a connector's checkpoint stands there.
-    pub drain: bool,
 }
 
 /// A body as it comes in.
@@ -110,6 +108,9 @@ pub async fn push(context: Context, request: Request) -> Result<Response, Refusa
     let dataset: DatasetId = context.name("dataset")?;
     let headers = request.headers().clone();
     let (operation, origin) = origin(&context, &headers)?;
+    if headers.contains_key(SEQUENCE) != (operation == Operation::Forward) {
+        return Err(Refusal::new(Kind::Malformed, "Simpul-Sequence and Simpul-Origin go together"));
+    }
     context.grant(operation, &dataset).await?;
     let submission = submission(&context, dataset, origin, &headers, request.uri().query().unwrap_or_default()).await?;
     let length = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
@@ -131,31 +132,43 @@ pub async fn run(
     body: Chunks,
     account: Option<&Account>,
 ) -> Result<Answer, Refusal> {
-    let _turn = app.deliveries.acquire().await.map_err(|_| Refusal::new(Kind::Unavailable, "the node is stopping"))?;
+    let _place = app.places.take(&submission.source).await?;
     app.require_space()?;
-    if submission.dry_run {
-        return rehearse(&app, &submission, body).await;
-    }
     let delivery = journal_entry(&app, &submission).await?;
-    let record = match app.store.begin(&delivery).await? {
-        Begin::New => Record { delivery, state: State::Receiving },
+    if submission.dry_run {
+        return rehearse(&app, &submission, delivery, body).await;
+    }
+    // Before the journal: whoever finds the delivery there also finds that it is being read.
+    let _busy = app.receiving.enter(&delivery.id);
+    match begin(&app, &delivery).await? {
+        Begin::New => {}
         Begin::Same(record) => return again(&app, &submission, *record, body, Kind::KeyReused).await,
         Begin::Sequence(record) => return again(&app, &submission, *record, body, Kind::SequenceConflict).await,
-    };
-    let _busy = app.receiving.enter(&record.delivery.id);
+    }
     if let Some(account) = account {
-        account.note("delivery", record.delivery.id.clone());
+        account.note("delivery", delivery.id.clone());
     }
-    match take(&app, &submission, &record.delivery, body).await {
-        Ok(taken) => decide(&app, &submission, record, taken, account).await,
-        Err(Stopped::Intake(IntakeError::File(report))) => {
-            unreadable(&app, &submission, record, &report, account).await
-        }
-        Err(stopped) => {
-            app.store.transition(&record.delivery.id, "receiving", &State::Abandoned).await?;
-            Err(stopped.into())
-        }
+    let outcome = match take(&app, &submission, &delivery, body).await {
+        Ok(taken) => decide(&app, &submission, &delivery, taken, account).await,
+        Err(refusal) => Err(refusal),
+    };
+    if outcome.is_err() {
+        land::abandon_unstaged(&app, &delivery.id).await?;
     }
+    outcome
+}
+
+/// Takes the key. One that belongs to a delivery nobody reads any more, because its reader was cut off, is free.
+async fn begin(app: &App, delivery: &Delivery) -> Result<Begin, Refusal> {
+    let found = app.store.begin(delivery).await?;
+    if let Begin::Same(record) | Begin::Sequence(record) = &found
+        && matches!(record.state, State::Receiving)
+        && !app.receiving.holds(&record.delivery.id)
+    {
+        land::abandon_unstaged(app, &record.delivery.id).await?;
+        return Ok(app.store.begin(delivery).await?);
+    }
+    Ok(found)
 }
 
 /// Who may deliver for whom: an agency system for itself, a child node for the agencies of its area.
@@ -200,9 +213,9 @@ async fn submission(
     let expected = digest(headers)?;
     let source_sequence = match text(&SEQUENCE) {
         None => None,
-        Some(number) => Some(number.parse().map_err(|_| Refusal::new(Kind::Malformed, "Simpul-Sequence is a number"))?),
+        Some(number) => Some(sequence_number(number)?),
     };
-    let contract = context.app.contracts.find(&context.app.store, &dataset, text(&CONTRACT_VERSION)).await?;
+    let contract = context.app.contract(&dataset, text(&CONTRACT_VERSION)).await?;
     let contract = contract.ok_or_else(|| Refusal::new(Kind::NoContract, ""))?;
     let source = context.caller()?.identity.source();
     Ok(Submission {
@@ -217,8 +230,13 @@ async fn submission(
         expected,
         language: context.language.into(),
         dry_run,
-        drain: false,
     })
+}
+
+/// A sender's number: from 1, and far below what the journal can count to.
+fn sequence_number(text: &str) -> Result<u64, Refusal> {
+    let number = text.parse().ok().filter(|number| (1..=1 << 48).contains(number));
+    number.ok_or_else(|| Refusal::new(Kind::Malformed, "Simpul-Sequence is a number from 1 to 2^48"))
 }
 
 fn media_type(value: Option<&str>) -> Result<Format, Refusal> {
@@ -273,35 +291,50 @@ fn too_large(limit: u64) -> Refusal {
 /// over a minute.
 fn chunks(app: &Arc<App>, body: Body, length: Option<u64>) -> Chunks {
     let limits = app.config.limits.clone();
-    let stall = Duration::from_secs(limits.body_stall_s);
-    let start = tokio::time::Instant::now();
-    let frames = body.into_data_stream();
-    let state = (frames, 0_u64, start, 0_u64);
-    futures::stream::try_unfold(state, move |(mut frames, mut total, mut minute, mut in_minute)| {
+    let pace = Pace { frames: body.into_data_stream(), total: 0, waited: Duration::ZERO, lately: 0 };
+    futures::stream::try_unfold(pace, move |mut pace| {
         let limits = limits.clone();
         async move {
-            let slow = || Refusal::new(Kind::Timeout, "send it again; nothing of it was kept").and_close();
-            let Ok(next) = tokio::time::timeout(stall, frames.next()).await else { return Err(slow()) };
-            let Some(chunk) = next else {
-                let whole = length.is_none_or(|length| length == total);
+            let Some(chunk) = pace.next(&limits).await? else {
+                let whole = length.is_none_or(|length| length == pace.total);
                 return if whole { Ok(None) } else { Err(Refusal::new(Kind::BodyIncomplete, "").and_close()) };
             };
-            let chunk = chunk.map_err(|error| Refusal::new(Kind::BodyIncomplete, "").because(error).and_close())?;
-            total += chunk.len() as u64;
-            in_minute += chunk.len() as u64;
-            if total > limits.body_bytes {
-                return Err(too_large(limits.body_bytes));
-            }
-            if minute.elapsed() > Duration::from_secs(60) {
-                if in_minute < limits.body_min_rate * 60 {
-                    return Err(slow());
-                }
-                (minute, in_minute) = (tokio::time::Instant::now(), 0);
-            }
-            Ok(Some((chunk, (frames, total, minute, in_minute))))
+            Ok(Some((chunk, pace)))
         }
     })
     .boxed()
+}
+
+/// A body and how fast it comes. Only the time that is spent waiting for the sender counts.
+struct Pace {
+    frames: BodyDataStream,
+    total: u64,
+    waited: Duration,
+    lately: u64,
+}
+
+impl Pace {
+    async fn next(&mut self, limits: &Limits) -> Result<Option<Bytes>, Refusal> {
+        let slow = || Refusal::new(Kind::Timeout, "send it again; nothing of it was kept").and_close();
+        let asked = tokio::time::Instant::now();
+        let stall = Duration::from_secs(limits.body_stall_s);
+        let next = tokio::time::timeout(stall, self.frames.next()).await.map_err(|_| slow())?;
+        self.waited += asked.elapsed();
+        let Some(chunk) = next else { return Ok(None) };
+        let chunk = chunk.map_err(|error| Refusal::new(Kind::BodyIncomplete, "").because(error).and_close())?;
+        self.total += chunk.len() as u64;
+        self.lately += chunk.len() as u64;
+        if self.total > limits.body_bytes {
+            return Err(too_large(limits.body_bytes));
+        }
+        if self.waited > Duration::from_secs(60) {
+            if self.lately < limits.body_min_rate * 60 {
+                return Err(slow());
+            }
+            (self.waited, self.lately) = (Duration::ZERO, 0);
+        }
+        Ok(Some(chunk))
+    }
 }
 
 async fn journal_entry(app: &App, submission: &Submission) -> Result<Delivery, Refusal> {
@@ -325,13 +358,8 @@ async fn take(
     submission: &Submission,
     delivery: &Delivery,
     mut body: Chunks,
-) -> Result<Taken, Stopped> {
-    app.lake.ensure(&delivery.dataset, submission.contract.arrow_schema()).await.map_err(IntakeError::Lake)?;
-    let stager = app.lake.stage(&delivery.dataset, &delivery.id, &delivery.origin).map_err(IntakeError::Lake)?;
-    let contract = submission.contract.clone();
-    let validator = Validator::new(contract.clone(), submission.format, app.schema_limits());
-    let quarantine = Quarantine::new(app.quarantine_path(&delivery.id), app.config.limits.quarantine_bytes);
-    let mut intake = Intake::new(contract, validator, submission.coding, app.decode_limits(), stager, quarantine)?;
+) -> Result<Taken, Refusal> {
+    let mut intake = intake(app, submission, delivery)?;
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<Bytes>(8);
     let work = tokio::task::spawn_blocking(move || {
         while let Some(chunk) = receiver.blocking_recv() {
@@ -342,15 +370,9 @@ async fn take(
     let mut broken = None;
     while let Some(chunk) = body.next().await {
         match chunk {
-            Ok(chunk) => {
-                if sender.send(chunk).await.is_err() {
-                    // The intake has stopped; its reason comes below.
-                    if submission.drain {
-                        drain(&mut body).await.map_err(Stopped::Body)?;
-                    }
-                    break;
-                }
-            }
+            // When nobody receives, the intake has stopped; its reason comes below.
+            Ok(chunk) if sender.send(chunk.clone()).await.is_err() => break,
+            Ok(_) => {}
             Err(refusal) => {
                 broken = Some(refusal);
                 break;
@@ -358,72 +380,53 @@ async fn take(
         }
     }
     drop(sender);
-    let intake = work.await.map_err(|error| Stopped::Body(Refusal::internal(error)))??;
+    let intake = work.await.map_err(Refusal::internal)??;
     if let Some(refusal) = broken {
-        return Err(Stopped::Body(refusal));
+        return Err(refusal);
     }
-    let taken = tokio::task::spawn_blocking(move || intake.finish())
-        .await
-        .map_err(|error| Stopped::Body(Refusal::internal(error)))??;
-    match submission.expected {
-        Some(expected) if expected != taken.wire => {
-            Err(Stopped::Body(Refusal::new(Kind::DigestMismatch, "nothing of the body was kept")))
-        }
-        _ => Ok(taken),
+    let taken = tokio::task::spawn_blocking(move || intake.finish()).await.map_err(Refusal::internal)??;
+    if submission.expected.is_some_and(|expected| expected != taken.wire) {
+        app.lake.discard(&delivery.dataset, taken.staged.files).await?;
+        return Err(Refusal::new(Kind::DigestMismatch, "nothing of the body was kept"));
     }
+    Ok(taken)
 }
 
-/// Why a body was not taken to its end.
-pub enum Stopped {
-    /// The sender, the network or a limit.
-    Body(Refusal),
-    /// The file or the disk.
-    Intake(IntakeError),
-}
-
-impl From<IntakeError> for Stopped {
-    fn from(error: IntakeError) -> Self {
-        Self::Intake(error)
-    }
+fn intake(app: &App, submission: &Submission, delivery: &Delivery) -> Result<Intake, Refusal> {
+    let stager = app.lake.stage(&delivery.dataset, &delivery.id, &delivery.origin)?;
+    let contract = submission.contract.clone();
+    let validator = Validator::new(contract.clone(), submission.format, app.schema_limits());
+    let kept = if submission.dry_run { 0 } else { app.config.limits.quarantine_bytes };
+    let quarantine = Quarantine::new(app.quarantine_path(&delivery.id), kept);
+    Ok(Intake::new(contract, validator, submission.coding, app.decode_limits(), stager, quarantine)?)
 }
 
 /// Step 4: what the contract's policy makes of the report.
 async fn decide(
     app: &Arc<App>,
     submission: &Submission,
-    record: Record,
+    delivery: &Delivery,
     taken: Taken,
     account: Option<&Account>,
 ) -> Result<Answer, Refusal> {
-    let (id, language) = (record.delivery.id.clone(), submission.language);
     let report = taken.report.for_storage();
-    keep_report(app, &id, &report).await?;
+    keep_report(app, &delivery.id, &report).await?;
     let counts = taken.staged.counts;
     // A header that does not fit is an error without a row.
     let whole = submission.contract.policy() == Policy::Refuse && !report.valid || report.late_errors > 0;
-    if whole || counts.accepted == 0 {
-        app.lake.discard(&record.delivery.dataset, taken.staged.files).await?;
-        let payload = Some(taken.staged.payload);
-        let record = land::refuse(app, record, RefusedBecause::Rows, counts, payload, account).await?;
-        return Ok(Answer { record, report: Some(report), language, replayed: false });
-    }
-    let staged = record.state.stage(taken.staged).map_err(Refusal::internal)?;
-    app.store.transition(&id, "receiving", &staged).await?;
-    let record = land::run(app, Record { delivery: record.delivery, state: staged }, account).await?;
-    Ok(Answer { record, report: Some(report), language, replayed: false })
-}
-
-/// The file as a whole cannot be read: refused with the place, and nothing of it lands.
-async fn unreadable(
-    app: &Arc<App>,
-    submission: &Submission,
-    record: Record,
-    report: &Report,
-    account: Option<&Account>,
-) -> Result<Answer, Refusal> {
-    let report = report.for_storage();
-    keep_report(app, &record.delivery.id, &report).await?;
-    let record = land::refuse(app, record, RefusedBecause::File, report.counts(), None, account).await?;
+    let because = match &report.fatal {
+        Some(_) => Some(RefusedBecause::File),
+        None => (whole || counts.accepted == 0).then_some(RefusedBecause::Rows),
+    };
+    let record = Record { delivery: delivery.clone(), state: State::Receiving };
+    let record = if let Some(because) = because {
+        app.lake.discard(&delivery.dataset, taken.staged.files).await?;
+        land::refuse(app, record, because, counts, Some(taken.staged.payload), account).await?
+    } else {
+        let state = record.state.stage(taken.staged).map_err(Refusal::internal)?;
+        app.store.transition(&delivery.id, "receiving", &state).await?;
+        land::run(app, Record { delivery: record.delivery, state }, account).await?
+    };
     Ok(Answer { record, report: Some(report), language: submission.language, replayed: false })
 }
 
@@ -432,7 +435,7 @@ async fn again(
     app: &Arc<App>,
     submission: &Submission,
     record: Record,
-    mut body: Chunks,
+    body: Chunks,
     other: Kind,
 ) -> Result<Answer, Refusal> {
     let record = if record.state.is_final() { record } else { resume(app, record).await? };
@@ -441,12 +444,9 @@ async fn again(
         State::Refused { payload, .. } => *payload,
         _ => None,
     };
-    if let Some(held) = held {
-        if payload_digest(app, submission.coding, body).await? != held {
-            return Err(Refusal::new(other, "").member("delivery", record.delivery.id));
-        }
-    } else if submission.drain {
-        drain(&mut body).await?;
+    let came = payload_digest(app, submission.coding, body).await?;
+    if held.is_some_and(|held| held != came) {
+        return Err(Refusal::new(other, "").member("delivery", record.delivery.id));
     }
     let report = stored_report(app, &record.delivery.id).await?;
     Ok(Answer { record, report, language: submission.language, replayed: true })
@@ -460,13 +460,6 @@ async fn resume(app: &Arc<App>, record: Record) -> Result<Record, Refusal> {
     land::run(app, record, None).await
 }
 
-async fn drain(body: &mut Chunks) -> Result<(), Refusal> {
-    while let Some(piece) = body.next().await {
-        piece?;
-    }
-    Ok(())
-}
-
 /// The digest of a body that is not read otherwise.
 async fn payload_digest(app: &App, coding: Coding, mut body: Chunks) -> Result<Digest, Refusal> {
     let mut digest = Decompress::new(coding, app.decode_limits(), ())?;
@@ -476,21 +469,28 @@ async fn payload_digest(app: &App, coding: Coding, mut body: Chunks) -> Result<D
     Ok(digest.finish()?.payload)
 }
 
-/// Validates without landing: what `?dry_run=true` asks for. Nothing of it is journalled.
-async fn rehearse(app: &Arc<App>, submission: &Submission, body: Chunks) -> Result<Answer, Refusal> {
-    let delivery = journal_entry(app, submission).await?;
-    let taken = match take(app, submission, &delivery, body).await {
-        Ok(taken) => taken,
-        Err(stopped) => return Err(stopped.into()),
-    };
+/// Validates without landing: what `?dry_run=true` asks for. Nothing of it is journalled or kept.
+async fn rehearse(
+    app: &Arc<App>,
+    submission: &Submission,
+    delivery: Delivery,
+    body: Chunks,
+) -> Result<Answer, Refusal> {
+    let taken = take(app, submission, &delivery, body).await?;
     app.lake.discard(&delivery.dataset, taken.staged.files.clone()).await?;
     let state = State::Staged(taken.staged);
     let report = Some(taken.report.for_storage());
     Ok(Answer { record: Record { delivery, state }, report, language: submission.language, replayed: false })
 }
 
+/// Stores the report, with fewer of its details if they are more than the store takes; the counts stay exact.
 async fn keep_report(app: &App, delivery: &str, report: &Report) -> Result<(), Refusal> {
-    let text = serde_json::to_string(report).map_err(Refusal::internal)?;
+    let mut text = serde_json::to_string(report).map_err(Refusal::internal)?;
+    let mut shortened = report.clone();
+    while text.len() > simpul_store::journal::MAX_REPORT && !shortened.errors.is_empty() {
+        shortened.errors.truncate(shortened.errors.len() / 2);
+        text = serde_json::to_string(&shortened).map_err(Refusal::internal)?;
+    }
     Ok(app.store.put_report(delivery, &text).await?)
 }
 
@@ -499,29 +499,14 @@ async fn stored_report(app: &App, delivery: &str) -> Result<Option<Report>, Refu
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
-impl From<Stopped> for Refusal {
-    fn from(stopped: Stopped) -> Self {
-        match stopped {
-            Stopped::Body(refusal) => refusal,
-            Stopped::Intake(error) => error.into(),
-        }
-    }
-}
-
 impl From<IntakeError> for Refusal {
     fn from(error: IntakeError) -> Self {
         match error {
-            IntakeError::Window => Self::new(Kind::Encoding, "a zstd window of at most 8 MiB").reason("window_too_large"),
+            IntakeError::Window => {
+                Self::new(Kind::Encoding, "a zstd window of at most 8 MiB").reason("window_too_large")
+            }
             IntakeError::Corrupt(what) => Self::new(Kind::BodyCorrupt, "nothing of it was kept").because(what),
             IntakeError::TooLarge(what) => Self::new(Kind::TooLarge, what).and_close(),
-            IntakeError::File(report) => {
-                let report = report.for_storage().to_json(Lang::Id);
-                let errors = report["errors"].as_array().cloned().unwrap_or_default();
-                Self::new(Kind::FileInvalid, "").errors(errors).member("report", report)
-            }
-            IntakeError::Lake(LakeError::TooManyPeriods { limit }) => {
-                Self::new(Kind::RowsInvalid, format!("more than {limit} periods in one delivery"))
-            }
             IntakeError::Lake(error) => error.into(),
             IntakeError::Quarantine(error) if error.raw_os_error() == Some(28) => Self::new(Kind::NoSpace, ""),
             IntakeError::Quarantine(error) => Self::internal(error),

@@ -15,7 +15,7 @@ use arrow_array::{RecordBatch, UInt32Array};
 use simpul_core::delivery::{Mode, Staged};
 use simpul_core::digest::Digest;
 use simpul_lake::{LakeError, Stager};
-use simpul_schemas::{AcceptedBatch, Contract, RejectedRow, Report, Validator, canonical_text};
+use simpul_schemas::{AcceptedBatch, Contract, Fatal, RejectedRow, Report, Text, Validator, canonical_text};
 
 use super::decompress::{Coding, DecodeLimits, Decompress, Sink};
 
@@ -28,8 +28,6 @@ pub enum IntakeError {
     Window,
     /// The decompressed body is larger than allowed, or grows too fast.
     TooLarge(&'static str),
-    /// The file as a whole cannot be read as the contract says; the report has the place and what was found before it.
-    File(Box<Report>),
     /// The lake cannot take the rows.
     Lake(LakeError),
     /// The quarantine file cannot be written.
@@ -50,11 +48,11 @@ impl From<io::Error> for IntakeError {
 
 /// What became of a whole body.
 pub struct Taken {
-    /// The accepted rows and the digest of the sender's file.
+    /// The accepted rows and the digest of the sender's file. No rows when the file as a whole cannot be read.
     pub staged: Staged,
     /// SHA-256 of the bytes on the wire.
     pub wire: Digest,
-    /// What the validator found.
+    /// What the validator found; `fatal` when the file as a whole cannot be read.
     pub report: Report,
 }
 
@@ -67,6 +65,8 @@ struct Rows {
     validator: Validator,
     stager: Stager,
     quarantine: Quarantine,
+    /// Why the file as a whole cannot be read. What follows is swallowed: its digest tells whether the same file comes again.
+    unreadable: Option<Report>,
 }
 
 impl Intake {
@@ -82,7 +82,8 @@ impl Intake {
         stager: Stager,
         quarantine: Quarantine,
     ) -> Result<Self, IntakeError> {
-        Ok(Self(Decompress::new(coding, limits, Rows { contract, validator, stager, quarantine })?))
+        let rows = Rows { contract, validator, stager, quarantine, unreadable: None };
+        Ok(Self(Decompress::new(coding, limits, rows)?))
     }
 
     /// Takes the next bytes from the wire.
@@ -100,26 +101,64 @@ impl Intake {
     /// cannot be made durable.
     pub fn finish(self) -> Result<Taken, IntakeError> {
         let ended = self.0.finish()?;
-        let Rows { contract, mut validator, mut stager, mut quarantine } = ended.sink;
-        if validator.finish().is_err() {
-            return Err(IntakeError::File(Box::new(validator.into_report())));
+        let mut rows = ended.sink;
+        if rows.unreadable.is_none() {
+            rows.check(|rows| rows.validator.finish().is_ok())?;
         }
-        stage(&contract, &mut stager, validator.take_batches())?;
-        quarantine.keep_all(validator.take_rejected())?;
-        quarantine.close()?;
-        let report = validator.into_report();
-        let staged = Staged { counts: report.counts(), payload: ended.payload, files: stager.finish()? };
+        rows.quarantine.close()?;
+        let Rows { validator, stager, unreadable, .. } = rows;
+        let (report, files) = match unreadable {
+            Some(report) => (report, Vec::new()),
+            None => (validator.into_report(), stager.finish()?),
+        };
+        let staged = Staged { counts: report.counts(), payload: ended.payload, files };
         Ok(Taken { staged, wire: ended.wire, report })
     }
 }
 
+impl Rows {
+    /// Takes one step of validation and moves what came of it to the stager and to quarantine.
+    fn check(&mut self, step: impl FnOnce(&mut Self) -> bool) -> Result<(), IntakeError> {
+        if !step(self) {
+            self.unreadable = Some(self.validator.report());
+            return Ok(());
+        }
+        match stage(&self.contract, &mut self.stager, self.validator.take_batches()) {
+            Err(IntakeError::Lake(error @ (LakeError::TooManyPeriods { .. } | LakeError::PartitionValue { .. }))) => {
+                self.unreadable = Some(periods_refused(self.validator.report(), &error));
+                Ok(())
+            }
+            other => other.and_then(|()| self.quarantine.keep_all(self.validator.take_rejected())),
+        }
+    }
+}
+
+/// The report about a file whose periods the table cannot take.
+fn periods_refused(mut report: Report, error: &LakeError) -> Report {
+    let (id, en) = (
+        format!("Periode dalam berkas tidak dapat disimpan: {error}."),
+        format!("The periods cannot be kept: {error}."),
+    );
+    report.valid = false;
+    report.stats.errors += 1;
+    report.fatal = Some(Fatal {
+        kind: "limit-error".into(),
+        detail: "periods".into(),
+        row: None,
+        column: None,
+        byte: None,
+        message: Box::new(Text::new(id, en)),
+        hint: None,
+    });
+    report
+}
+
 impl Sink for Rows {
     fn take(&mut self, bytes: &[u8]) -> Result<(), IntakeError> {
-        if self.validator.push(bytes).is_err() {
-            return Err(IntakeError::File(Box::new(self.validator.report())));
+        if self.unreadable.is_some() {
+            return Ok(());
         }
-        stage(&self.contract, &mut self.stager, self.validator.take_batches())?;
-        self.quarantine.keep_all(self.validator.take_rejected())
+        self.check(|rows| rows.validator.push(bytes).is_ok())
     }
 }
 
@@ -160,7 +199,7 @@ pub struct Quarantine {
 }
 
 impl Quarantine {
-    /// A file at `path` of at most `bytes`, made when the first row comes.
+    /// A file at `path` of at most `bytes`, made when the first row comes. With 0 bytes nothing is kept.
     pub const fn new(path: PathBuf, bytes: u64) -> Self {
         Self { path, file: None, left: bytes }
     }

@@ -42,6 +42,27 @@ pub async fn run(app: &Arc<App>, record: Record, account: Option<&Account>) -> R
     if record.state.is_final() {
         return Ok(record);
     }
+    finish_earlier(app, &record.delivery).await?;
+    conclude(app, record, account).await
+}
+
+/// Drives what the same source has landing for the same dataset to its end first: its number is lower, and a table that has
+/// seen a later number takes an earlier one for a repetition.
+async fn finish_earlier(app: &Arc<App>, delivery: &Delivery) -> Result<(), Refusal> {
+    for earlier in app.store.unfinished().await? {
+        let other = &earlier.delivery;
+        let same = other.source == delivery.source && other.dataset == delivery.dataset && other.id != delivery.id;
+        if same && matches!(earlier.state, State::Landing { .. }) {
+            conclude(app, earlier, None).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Steps 1 to 5, under the lock of the dataset.
+async fn conclude(app: &Arc<App>, record: Record, account: Option<&Account>) -> Result<Record, Refusal> {
+    // Without a certificate that can sign nothing is committed.
+    let signer = app.signer()?;
     if let Some(conflict) = conflict(app, &record).await? {
         return withdraw(app, record, conflict, account).await;
     }
@@ -63,7 +84,7 @@ pub async fn run(app: &Arc<App>, record: Record, account: Option<&Account>) -> R
         audit_index,
         ..blank_receipt(app, &record.delivery)
     };
-    let receipt = app.sign_receipt(&receipt)?;
+    let receipt = signer.sign(&receipt)?;
     let forwards = forward::owed(app, &record.delivery, &staged);
     let landed = State::Landing { staged, sequence }.land(committed, receipt).map_err(Refusal::internal)?;
     finish(app, record.delivery, landed, &forwards).await
@@ -92,7 +113,7 @@ pub async fn refuse(
         audit_index,
         ..blank_receipt(app, &record.delivery)
     };
-    let receipt = app.sign_receipt(&receipt)?;
+    let receipt = app.signer()?.sign(&receipt)?;
     let before = record.state.name();
     let state = record.state.refuse(because, rows, payload, receipt).map_err(Refusal::internal)?;
     app.store.transition(&record.delivery.id, before, &state).await?;
@@ -101,23 +122,50 @@ pub async fn refuse(
     Ok(Record { delivery: record.delivery, state })
 }
 
-/// Drives every unfinished delivery to its end, at start: what was being read is abandoned, what was staged lands.
+/// Gives up a delivery of which nothing is staged, and frees its key. Any other stays as it is.
+///
+/// # Errors
+/// When the store cannot be written.
+pub async fn abandon_unstaged(app: &App, id: &str) -> Result<(), Refusal> {
+    let record = app.store.get(id).await?;
+    if record.is_some_and(|record| matches!(record.state, State::Receiving)) {
+        app.store.transition(id, "receiving", &State::Abandoned).await?;
+        let _ = std::fs::remove_file(app.quarantine_path(id));
+        info!(delivery = id, "abandoned: it did not come whole, or could not be kept");
+    }
+    Ok(())
+}
+
+/// Drives unfinished deliveries that nobody works on to their end, all of them or those of one source: what was being read is
+/// abandoned, what was staged lands.
+///
+/// # Errors
+/// When the store cannot be used, or one of them cannot land now.
+pub async fn resume(app: &Arc<App>, source: Option<&str>) -> Result<(), Refusal> {
+    for record in app.store.unfinished().await? {
+        let id = record.delivery.id.clone();
+        let wanted = source.is_none_or(|source| source == record.delivery.source);
+        if !wanted || app.receiving.holds(&id) {
+            continue;
+        }
+        if matches!(record.state, State::Receiving) {
+            abandon_unstaged(app, &id).await?;
+        } else {
+            let record = run(app, record, None).await?;
+            info!(delivery = id, state = record.state.name(), "resumed");
+        }
+    }
+    Ok(())
+}
+
+/// Finishes at start what an interruption left, and removes files that no delivery knows.
 ///
 /// # Errors
 /// When the store or the lake cannot be used; the node must not serve then.
 pub async fn recover(app: &Arc<App>) -> Result<(), Refusal> {
-    for record in app.store.unfinished().await? {
-        let id = record.delivery.id.clone();
-        match &record.state {
-            State::Receiving => {
-                app.store.transition(&id, "receiving", &State::Abandoned).await?;
-                info!(delivery = id, "abandoned: the node stopped while it was read");
-            }
-            _ => match run(app, record, None).await {
-                Ok(record) => info!(delivery = id, state = record.state.name(), "recovered"),
-                Err(refusal) => warn!(delivery = id, internal = refusal.internal, "cannot be recovered yet"),
-            },
-        }
+    if let Err(refusal) = resume(app, None).await {
+        // A full disk must not keep the node from telling so: the rest goes on while it serves.
+        warn!(internal = refusal.internal, reason = refusal.word(), "some deliveries cannot be finished yet");
     }
     let staged = app.store.unfinished().await?.into_iter().filter_map(|record| match record.state {
         State::Staged(staged) | State::Landing { staged, .. } => Some((record.delivery.dataset, staged.files)),
@@ -152,8 +200,10 @@ async fn withdraw(
         return Err(Refusal::internal("only a staged delivery can be withdrawn"));
     };
     let (files, rows, payload) = (staged.files.clone(), staged.counts, staged.payload);
-    app.lake.discard(&record.delivery.dataset, files).await?;
-    refuse(app, record, because, rows, Some(payload), account).await
+    let dataset = record.delivery.dataset.clone();
+    let record = refuse(app, record, because, rows, Some(payload), account).await?;
+    app.lake.discard(&dataset, files).await?;
+    Ok(record)
 }
 
 enum Sequenced {

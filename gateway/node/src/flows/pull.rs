@@ -27,6 +27,7 @@ use tracing::{info, warn};
 
 use super::decompress::Coding;
 use super::ingest::{self, Answer, Submission};
+use super::land;
 use crate::app::App;
 use crate::refusal::{Kind, Refusal};
 use crate::{auditing, connectors};
@@ -57,7 +58,9 @@ fn note_name(source: &str, key: &str) -> String {
 pub async fn run(app: &Arc<App>, id: &ConnectorId) -> Result<Run, Refusal> {
     let connector = app.store.connector(id).await?.ok_or_else(|| Refusal::new(Kind::NotFound, ""))?;
     let lock = app.connector_lock(id);
-    let _turn = lock.lock().await;
+    let Ok(_turn) = lock.try_lock() else {
+        return Err(Refusal::new(Kind::InProgress, "the connector is running").header(http::header::RETRY_AFTER, "5"));
+    };
     let started_at = app.now();
     let mut deliveries = Vec::new();
     let result = rounds(app, &connector, &mut deliveries).await;
@@ -77,9 +80,15 @@ pub async fn run(app: &Arc<App>, id: &ConnectorId) -> Result<Run, Refusal> {
 async fn rounds(app: &Arc<App>, connector: &Connector, deliveries: &mut Vec<String>) -> Result<usize, String> {
     let source = connectors::build(&connector.kind, connector.config.clone(), connector.id.as_str())
         .map_err(|error| error.to_string())?;
+    // What an interruption left open comes first: its rows may be in the table while the checkpoint is not yet in the store.
+    let left = land::resume(app, Some(&source_of(&connector.id))).await;
+    left.map_err(|refusal| format!("an earlier delivery cannot be finished yet: {}", refusal.kind.word()))?;
     let mut refused = 0;
     let mut refused_key = String::new();
     for _ in 0..PAYLOADS_PER_RUN {
+        if app.stop.is_cancelled() {
+            break;
+        }
         let checkpoint = app.store.checkpoint(&connector.id).await.map_err(|error| error.to_string())?;
         let limits = PullLimits { max_bytes: app.config.limits.decoded_bytes, ..PullLimits::default() };
         let pull = source.pull(checkpoint.map(|c| c.content), limits).await.map_err(|error| error.to_string())?;
@@ -104,7 +113,7 @@ async fn rounds(app: &Arc<App>, connector: &Connector, deliveries: &mut Vec<Stri
 async fn deliver(app: &Arc<App>, connector: &Connector, pull: api::Pull) -> Result<(Answer, Note), String> {
     let text =
         |refusal: Refusal| refusal.internal.unwrap_or_else(|| format!("{}: {}", refusal.kind.word(), refusal.detail));
-    let contract = app.contracts.find(&app.store, &connector.dataset, None).await.map_err(text)?;
+    let contract = app.contract(&connector.dataset, None).await.map_err(text)?;
     let contract = contract.ok_or_else(|| format!("no contract is registered for {}", connector.dataset))?;
     let source = source_of(&connector.id);
     let submission = Submission {
@@ -122,7 +131,6 @@ async fn deliver(app: &Arc<App>, connector: &Connector, pull: api::Pull) -> Resu
         expected: None,
         language: Lang::Id,
         dry_run: false,
-        drain: true,
     };
     let name = note_name(&source, &pull.key);
     let (connector_id, ticket, ending) = (connector.id.clone(), pull.ticket.clone(), pull.ending);
@@ -166,7 +174,7 @@ async fn settle(app: &App, source: &dyn api::Connector, (answer, note): (Answer,
     source.settle(note.ticket, outcome).await.map_err(|error| error.to_string())?;
     let delivery = &answer.record.delivery;
     let name = note_name(&delivery.source, &delivery.idempotency_key);
-    app.store.put_setting(&name, "").await.map_err(|error| error.to_string())
+    app.store.delete_setting(&name).await.map_err(|error| error.to_string())
 }
 
 /// The checkpoint that must be stored with the landing of `delivery`, if a connector brought it.
@@ -231,7 +239,9 @@ async fn scheduled(app: &Arc<App>, id: &ConnectorId) {
     if let Err(refusal) = auditing::append(app, draft).await {
         return warn!(internal = refusal.internal, "a connector did not run because the audit log cannot be written");
     }
-    if let Err(refusal) = run(app, id).await {
+    if let Err(refusal) = run(app, id).await
+        && refusal.kind != Kind::InProgress
+    {
         warn!(connector = %id, internal = refusal.internal, "a connector did not run");
     }
 }

@@ -7,6 +7,8 @@
 //! A cursor stays on the version that the first page was read from, so that pages neither repeat nor skip rows while others
 //! deliver.
 
+use std::collections::HashSet;
+
 use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
 use arrow_array::RecordBatch;
@@ -54,19 +56,20 @@ pub async fn view(context: &Context, uri: &Uri) -> Result<Wanted, Refusal> {
     let dataset: DatasetId = context.name("dataset")?;
     let agreement = context.grant(Operation::Read, &dataset).await?;
     let query = QueryString::of(uri)?;
-    let contract = context.app.contracts.find(&context.app.store, &dataset, None).await?;
+    let contract = context.app.contract(&dataset, None).await?;
     let contract = contract.ok_or_else(|| Refusal::new(Kind::NotFound, ""))?;
     if context.app.lake.version(&dataset).await?.is_none() {
         // Nobody has delivered yet: an empty table, and no fault of the node.
         context.app.lake.ensure(&dataset, contract.arrow_schema()).await?;
     }
-    let whole = View::of(&agreement, contract.fields().iter().map(simpul_schemas::Field::name));
+    let whole = View::of(&agreement, marked(&contract));
     let select: Vec<String> = query
         .get("select")
         .map(|text| text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect())
         .unwrap_or_default();
-    if select.len() > MAX_SELECT {
-        return Err(Refusal::new(Kind::Malformed, "select names too many columns"));
+    let distinct: HashSet<&String> = select.iter().collect();
+    if select.len() > MAX_SELECT || distinct.len() < select.len() {
+        return Err(Refusal::new(Kind::Malformed, "select names a column twice, or too many"));
     }
     let filters: Vec<Filter> = query
         .others(&RESERVED)
@@ -78,6 +81,11 @@ pub async fn view(context: &Context, uri: &Uri) -> Result<Wanted, Refusal> {
         context.account.note("columns", select.join(","));
     }
     Ok(Wanted { dataset, view, query })
+}
+
+/// The columns of a contract, each with whether it holds personal data.
+pub fn marked(contract: &Contract) -> impl Iterator<Item = (&str, bool)> {
+    contract.fields().iter().map(|field| (field.name(), field.personal()))
 }
 
 /// `GET /v1/datasets`
@@ -97,7 +105,7 @@ pub async fn datasets(context: Context, _request: Request) -> Result<Response, R
     }
     names.sort();
     for name in names {
-        if let Some(contract) = app.contracts.find(&app.store, &name, None).await? {
+        if let Some(contract) = app.contract(&name, None).await? {
             shown.push(summary(&contract, app.lake.version(&name).await?));
         }
     }
@@ -121,10 +129,10 @@ pub async fn dataset(context: Context, _request: Request) -> Result<Response, Re
     let app = &context.app;
     let dataset: DatasetId = context.name("dataset")?;
     let agreement = any_agreement(&context, &dataset).await?;
-    let contract = app.contracts.find(&app.store, &dataset, None).await?;
+    let contract = app.contract(&dataset, None).await?;
     let contract = contract.ok_or_else(|| Refusal::new(Kind::NotFound, ""))?;
     let mut shown = summary(&contract, app.lake.version(&dataset).await?);
-    let view = View::of(&agreement, contract.fields().iter().map(simpul_schemas::Field::name));
+    let view = View::of(&agreement, marked(&contract));
     let visible = |field: &&simpul_schemas::Field| view.columns.iter().any(|(name, _)| name == field.name());
     let reads = agreement.operations.contains(&Operation::Read);
     if reads {
@@ -234,6 +242,14 @@ pub fn reading(error: LakeError) -> Refusal {
             Refusal::new(Kind::Malformed, "the value of a filter does not fit the column's type")
                 .member("column", column)
         }
+        LakeError::Column(column) => {
+            Refusal::new(Kind::Malformed, "there is no such column in this version of the table")
+                .member("column", column)
+        }
+        LakeError::ExtractTooLarge { limit } => Refusal::new(
+            Kind::TooLarge,
+            format!("the extract would be larger than {limit} bytes: choose columns or rows"),
+        ),
         LakeError::UnknownVersion { .. } => Refusal::new(Kind::NotFound, "this version is not kept"),
         other => other.into(),
     }

@@ -1,5 +1,6 @@
 //! The flow of the demo, each step a call of the public API.
 
+use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::path::Path;
 use std::time::Duration;
@@ -49,9 +50,14 @@ pub async fn run(world: &World, teller: Teller) -> anyhow::Result<Value> {
 
     teller.say("\n5. Each node forwards to its parent what its link says, and the parent checks every row again.");
     let expected = landed["rows"]["accepted"].as_u64().unwrap_or(0);
-    let forwarded =
-        wait_for_province(world, &[("penduduk-wilayah", expected + others), ("kejadian-112", pulled)]).await?;
-    teller.say(format!("   The province holds {forwarded} rows of population and emergency calls."));
+    let owed = [
+        ("penduduk-wilayah", expected + others["penduduk-wilayah"]),
+        ("konektivitas-desa", others["konektivitas-desa"]),
+        ("sekolah", others["sekolah"]),
+        ("kejadian-112", pulled),
+    ];
+    let forwarded = wait_for_province(world, &owed).await?;
+    teller.say(format!("   The province holds {forwarded} rows: population, connectivity of villages, schools, emergency calls."));
 
     teller.say("\n6. A statistician of BPS fetches the extract (Parquet).");
     let (extract, bytes, records) = fetch(world).await?;
@@ -68,7 +74,7 @@ pub async fn run(world: &World, teller: Teller) -> anyhow::Result<Value> {
         "refused": {"rows": refused["rows"], "errors": refused["errors"].as_array().map_or(0, Vec::len)},
         "delivered": {"rows": landed["rows"], "receipt_verified": verified.receipt.delivery == landed["delivery"]},
         "pulled": {"rows": pulled},
-        "others": {"rows": others},
+        "others": {"rows": others.values().sum::<u64>()},
         "forwarded": {"rows": forwarded},
         "extract": {"file": extract, "bytes": bytes, "records": records},
         "audit": {"entries": entries},
@@ -144,9 +150,9 @@ async fn rows(world: &World, node: &str, dataset: &str) -> anyhow::Result<u64> {
     Ok(shown["rows"].as_u64().unwrap_or(0))
 }
 
-/// The kabupaten and the province deliver real figures of their own; gives the rows of population among them.
-async fn deliver_others(world: &World) -> anyhow::Result<u64> {
-    let mut population = 0;
+/// The kabupaten and the province deliver real figures of their own; gives the rows of each dataset.
+async fn deliver_others(world: &World) -> anyhow::Result<BTreeMap<&'static str, u64>> {
+    let mut rows = BTreeMap::new();
     for (name, datasets) in [
         ("kabupaten-produsen", &["konektivitas-desa", "sekolah"][..]),
         ("provinsi-produsen", &["penduduk-wilayah"][..]),
@@ -155,12 +161,10 @@ async fn deliver_others(world: &World) -> anyhow::Result<u64> {
         for dataset in datasets {
             let sample = simpul_schemas::standard::contract(dataset).and_then(|standard| standard.sample("contoh.csv"));
             let answer = deliver_bytes(&client, dataset, sample.context("no sample")?.to_vec()).await?;
-            if *dataset == "penduduk-wilayah" {
-                population += answer["rows"]["accepted"].as_u64().unwrap_or(0);
-            }
+            *rows.entry(*dataset).or_default() += answer["rows"]["accepted"].as_u64().unwrap_or(0);
         }
     }
-    Ok(population)
+    Ok(rows)
 }
 
 /// Waits until the province holds what the children owe it, at most a minute.

@@ -56,9 +56,8 @@ async fn agreements(admin: &NodeClient, node: &Node, client: &Client) -> anyhow:
         _ => return Ok(()),
     };
     for dataset in DATASETS {
-        // A consumer sees neither callers' numbers nor their names; a statistician needs neither.
-        let masked = dataset == "kejadian-112" && client.role != "producer";
-        let columns = if masked { personal_columns(dataset)? } else { json!({}) };
+        // Personal data are hidden from whoever is not named: producers see what they delivered, others its beginning.
+        let columns = personal_columns(dataset, if client.role == "producer" { "clear" } else { "masked" })?;
         let agreement = json!({
             "provider": node.agency,
             "consumer": client.agency,
@@ -77,15 +76,15 @@ async fn agreements(admin: &NodeClient, node: &Node, client: &Client) -> anyhow:
     Ok(())
 }
 
-/// The columns that a contract marks as personal data, masked.
-fn personal_columns(dataset: &str) -> anyhow::Result<Value> {
+/// The columns that a contract marks as personal data, all seen in the same way.
+fn personal_columns(dataset: &str, seen: &str) -> anyhow::Result<Value> {
     let standard =
         simpul_schemas::standard::contract(dataset).ok_or_else(|| anyhow::anyhow!("no contract {dataset}"))?;
     let descriptor: Value = serde_json::from_str(standard.descriptor)?;
     let fields =
         descriptor.pointer("/resources/0/schema/fields").and_then(Value::as_array).cloned().unwrap_or_default();
     let personal = fields.iter().filter(|field| field.pointer("/satudata/dataPribadi").is_some());
-    Ok(personal.filter_map(|field| field["name"].as_str().map(|name| (name.to_owned(), json!("masked")))).collect())
+    Ok(personal.filter_map(|field| field["name"].as_str().map(|name| (name.to_owned(), json!(seen)))).collect())
 }
 
 /// The child node may forward what the agencies of its area delivered.
