@@ -93,11 +93,11 @@ struct Run {
 
 impl Run {
     fn complain(&self, what: String) {
-        self.wrong.lock().unwrap().push(what);
+        self.wrong.lock().expect("no writer has panicked").push(what);
     }
 
     fn other(&self, what: String) {
-        *self.others.lock().unwrap().entry(what).or_default() += 1;
+        *self.others.lock().expect("no writer has panicked").entry(what).or_default() += 1;
     }
 }
 
@@ -138,7 +138,7 @@ async fn whatever_moment_a_node_is_killed_at_nothing_acknowledged_is_lost_or_dou
     }
     receipts_are_unique_and_audited(&run, &receipts, &audits);
     figures(&run, &outages, killing, settling);
-    let wrong = run.wrong.lock().unwrap();
+    let wrong = run.wrong.lock().expect("no writer has panicked");
     assert!(wrong.is_empty(), "seed {seed}: {} violations\n{}", wrong.len(), wrong[..wrong.len().min(30)].join("\n"));
 }
 
@@ -153,7 +153,7 @@ async fn write(run: Arc<Run>, number: usize) {
         nth += 1;
         let delivery = Delivery::new(run.seed, number, nth, &mut random);
         match deliver(&run, &client, &mut token, &delivery, &mut random).await {
-            Some((answer, replayed)) => run.acknowledged.lock().unwrap().push(Acknowledged {
+            Some((answer, replayed)) => run.acknowledged.lock().expect("no writer has panicked").push(Acknowledged {
                 writer: number,
                 rows: delivery.rows,
                 period: delivery.period,
@@ -293,7 +293,7 @@ async fn kill(run: &Arc<Run>, kills: usize) -> Vec<Duration> {
     let mut outages = Vec::new();
     for kill in 0..kills {
         let lowest = kill >= kills * 3 / 4;
-        let index = if lowest { 0 } else { usize::try_from(random.below(3)).unwrap() };
+        let index = if lowest { 0 } else { random.below(3) as usize };
         let tier = TIERS[index];
         // The file names the process that was killed last until the next one is started.
         let pid = wait_until("a killed node is started again", LONGEST_OUTAGE, async || {
@@ -317,7 +317,7 @@ async fn kill(run: &Arc<Run>, kills: usize) -> Vec<Duration> {
     }
     let mut measured = Vec::new();
     for outage in outages {
-        measured.extend(outage.await.unwrap());
+        measured.extend(outage.await.expect("an outage is measured"));
     }
     measured.sort_unstable();
     measured
@@ -344,25 +344,37 @@ async fn outage(run: &Run, index: usize, nth: u64, killed: Instant) -> Option<Du
     None
 }
 
-/// Waits until no link has anything left to send.
+/// Waits until no link has anything left to send; a link that sends nothing for a minute and a half is stuck.
 async fn settled(run: &Run) {
     for tier in &TIERS[..2] {
         let admin = run.demo.admin(tier);
-        let queue = async || {
+        let (mut fewest, mut since) = (u64::MAX, Instant::now());
+        loop {
             let link = admin.patient_get("/v1/admin/link").await.wants(200).json()["link"].take();
             if link["refused"] != 0 {
                 run.complain(format!("{tier}: the parent refused what was forwarded: {}", link["refused_entries"]));
+                break;
             }
-            (link["queued"] == 0 || link["refused"] != 0).then_some(())
-        };
-        wait_until(&format!("the link of {tier} has sent everything"), Duration::from_secs(180), queue).await;
+            let queued = link["queued"].as_u64().expect("a number");
+            if queued == 0 {
+                break;
+            }
+            if queued < fewest {
+                (fewest, since) = (queued, Instant::now());
+            }
+            if since.elapsed() > STUCK {
+                run.complain(format!("{tier}: the link is stuck: {link}"));
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 }
 
 /// Every receipt says what was delivered, and its signature holds.
 fn receipts(run: &Run) -> Vec<Receipt> {
     let mut receipts = Vec::new();
-    for delivery in run.acknowledged.lock().unwrap().iter() {
+    for delivery in run.acknowledged.lock().expect("no writer has panicked").iter() {
         let (answer, key) = (&delivery.answer, &delivery.key);
         match verify_receipt(answer["receipt"].as_str().unwrap_or_default(), None) {
             Ok(verified) => {
@@ -383,11 +395,13 @@ fn receipts(run: &Run) -> Vec<Receipt> {
 
 /// What a node must hold: each row of its own writers and of those below it, once.
 async fn rows_are_exact(run: &Run, tier: &str) {
-    let height = TIERS.iter().position(|name| *name == tier).unwrap();
+    let height = TIERS.iter().position(|name| *name == tier).expect("a tier");
     let below = |writer: usize| TIERS[..=height].contains(&WRITERS[writer].0);
     let mut wanted: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     let mut latest: BTreeMap<(&str, &str, String), Vec<String>> = BTreeMap::new();
-    for delivery in run.acknowledged.lock().unwrap().iter().filter(|delivery| below(delivery.writer)) {
+    for delivery in
+        run.acknowledged.lock().expect("no writer has panicked").iter().filter(|delivery| below(delivery.writer))
+    {
         let (from, dataset) = WRITERS[delivery.writer];
         if delivery.period.is_empty() {
             wanted.entry(dataset).or_default().extend(delivery.rows.iter().cloned());
@@ -459,7 +473,7 @@ async fn nothing_is_open(run: &Run, tier: &str) {
     let admin = run.demo.admin(tier);
     for state in ["receiving", "staged", "landing"] {
         let answer = admin.patient_get(&format!("/v1/admin/deliveries?state={state}&limit=10")).await.wants(200).json();
-        let left = answer["deliveries"].as_array().unwrap();
+        let left = answer["deliveries"].as_array().expect("a list");
         if !left.is_empty() {
             run.complain(format!("{tier}: {} deliveries are still {state}, such as {}", left.len(), left[0]));
         }
@@ -482,11 +496,11 @@ async fn audit_log(run: &Run, tier: &str) -> HashMap<String, Vec<u64>> {
         run.complain(format!("{tier}: audit_verify.py: {}", String::from_utf8_lossy(&output.stdout)));
     }
     let mut landings: HashMap<String, Vec<u64>> = HashMap::new();
-    for line in std::fs::read_to_string(&file).unwrap().lines() {
+    for line in std::fs::read_to_string(&file).expect("the export").lines() {
         let entry = serde_json::from_str::<Value>(line).map_or(Value::Null, |mut line| line["entry"].take());
         if entry["action"] == "delivery.land" {
             let delivery = entry["details"]["delivery"].as_str().unwrap_or_default().to_owned();
-            landings.entry(delivery).or_default().push(entry["seq"].as_u64().unwrap());
+            landings.entry(delivery).or_default().push(entry["seq"].as_u64().expect("a number"));
         }
     }
     landings
@@ -511,7 +525,10 @@ fn receipts_are_unique_and_audited(
                 run.complain(format!("two receipts name the {id}"));
             }
         }
-        let tier = TIERS.into_iter().find(|tier| run.demo.node(tier).agency == receipt.node.agency.as_str()).unwrap();
+        let tier = TIERS
+            .into_iter()
+            .find(|tier| run.demo.node(tier).agency == receipt.node.agency.as_str())
+            .expect("a node of the demo");
         let entries = audits[tier].get(&receipt.delivery).cloned().unwrap_or_default();
         if entries != [receipt.audit_index] {
             run.complain(format!(
@@ -524,7 +541,7 @@ fn receipts_are_unique_and_audited(
 
 /// What happened, for whoever reads the output of the test; and that the kills hit something.
 fn figures(run: &Run, outages: &[Duration], killing: Duration, settling: Duration) {
-    let acknowledged = run.acknowledged.lock().unwrap();
+    let acknowledged = run.acknowledged.lock().expect("no writer has panicked");
     let rows: usize = acknowledged.iter().map(|delivery| delivery.rows.len()).sum();
     let replayed = acknowledged.iter().filter(|delivery| delivery.replayed).count();
     let kills = TIERS.iter().zip(&run.killed).map(|(tier, killed)| format!("{tier} {}", killed.load(Ordering::SeqCst)));
@@ -537,7 +554,7 @@ fn figures(run: &Run, outages: &[Duration], killing: Duration, settling: Duratio
         acknowledged.len(),
         run.attempts.load(Ordering::SeqCst),
     );
-    println!("other answers: {:?}", run.others.lock().unwrap());
+    println!("other answers: {:?}", run.others.lock().expect("no writer has panicked"));
     let at = |part: usize| outages[(outages.len() - 1) * part / 100];
     if !outages.is_empty() {
         println!(

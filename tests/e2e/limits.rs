@@ -407,7 +407,9 @@ async fn e09_a_full_disk_is_answered_507_and_nothing_is_half_there_until_space_i
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
-    let answer = tokio::time::timeout(PATIENCE, recovered).await.context("no recovery without a restart")??;
+    let held = || files(&disk.0).unwrap_or_default();
+    let recovered = tokio::time::timeout(PATIENCE, recovered).await;
+    let answer = recovered.with_context(|| format!("no recovery without a restart: {}", held()))??;
     ensure!(answer.body["rows"]["accepted"] == 300_000, "{}", answer.body["rows"]);
     case.expect_rows(300_004);
     for index in 0..5 {
@@ -423,6 +425,12 @@ async fn e09_a_full_disk_is_answered_507_and_nothing_is_half_there_until_space_i
     drop(node);
     drop(disk);
     Ok(())
+}
+
+/// What lies on a disk, for the message of a failure.
+fn files(path: &Path) -> anyhow::Result<String> {
+    let output = Command::new("find").args([text(path)?, "-type", "f", "-printf", "%s %P\n"]).output()?;
+    Ok(format!("{} bytes free\n{}", statvfs(path)?, String::from_utf8_lossy(&output.stdout)))
 }
 
 /// Free bytes, as `df` tells.

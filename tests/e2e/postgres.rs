@@ -370,7 +370,7 @@ async fn a_node_that_is_killed_in_the_middle_of_a_pull_loses_and_doubles_no_row(
         ensure!(run["outcome"] == "delivered", "{run}");
     }
     place.holds(1..=ROWS).await?;
-    ensure!(place.listed()?["checkpoint"]["after"] == ROWS.to_string(), "{}", place.listed()?);
+    ensure!(place.listed()?["checkpoint"]["after"] == json!(ROWS.to_string()), "{}", place.listed()?);
     Ok(())
 }
 

@@ -213,7 +213,8 @@ mod tests {
 
     #[test]
     fn a_view_hides_masks_and_keeps_the_agreements_rows() {
-        let view = View::of(&agreement("pks", 0, 1), [("kode", false), ("nik", true), ("catatan", false), ("telepon", true)]);
+        let view =
+            View::of(&agreement("pks", 0, 1), [("kode", false), ("nik", true), ("catatan", false), ("telepon", true)]);
         assert_eq!(view.columns.iter().map(|(c, _)| c.as_str()).collect::<Vec<_>>(), ["kode", "nik"]);
         let narrowed = view.narrow(&["kode".to_owned()], &["kode=like.64*".parse().unwrap()]).unwrap();
         assert_eq!(narrowed.rows.len(), 2);
