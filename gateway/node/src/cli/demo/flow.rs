@@ -57,7 +57,9 @@ pub async fn run(world: &World, teller: Teller) -> anyhow::Result<Value> {
         ("kejadian-112", pulled),
     ];
     let forwarded = wait_for_province(world, &owed).await?;
-    teller.say(format!("   The province holds {forwarded} rows: population, connectivity of villages, schools, emergency calls."));
+    teller.say(format!(
+        "   The province holds {forwarded} rows: population, connectivity of villages, schools, emergency calls."
+    ));
 
     teller.say("\n6. A statistician of BPS fetches the extract (Parquet).");
     let (extract, bytes, records) = fetch(world).await?;
