@@ -22,7 +22,7 @@ pub fn build(kind: &str, config: Value, id: &str) -> Result<Box<dyn Connector>, 
     (known.build)(config, Context { source: id.to_owned(), secrets: Arc::new(ProcessSecrets) })
 }
 
-/// Reads a schedule of five fields (minute, hour, day, month, weekday), in UTC.
+/// Reads a schedule of five fields (minute, hour, day, month, weekday), or six with seconds before them, in UTC.
 ///
 /// # Errors
 /// What is wrong with it.
