@@ -173,9 +173,9 @@ async fn a01_without_a_certificate_the_handshake_fails() {
     world.alerts("certificate_required", "no certificates", world.ask(None)).await;
 }
 
-alert!(a02_a_certificate_of_an_unknown_root_fails_the_handshake, OtherRoot => "unknown_ca", "");
+alert!(a02_a_certificate_of_an_unknown_root_fails_the_handshake, OtherRoot => "unknown_ca", "UnknownIssuer");
 alert!(a03_an_intermediate_neither_sent_nor_configured_fails_the_handshake, IntermediateMissing => "unknown_ca", "UnknownIssuer");
-alert!(a04_an_expired_certificate_fails_the_handshake, Expired => "certificate_expired", "xpired");
+alert!(a04_an_expired_certificate_fails_the_handshake, Expired => "certificate_expired", "certificate expired");
 alert!(a05_a_certificate_that_is_not_yet_valid_fails_the_handshake, NotYetValid => "certificate_expired", "not valid yet");
 
 #[tokio::test]
@@ -186,7 +186,7 @@ async fn a06_a_revoked_certificate_fails_the_handshake() {
     let target = Target::Identity(Demo::identity("64.02.uji", "dicabut"));
     world.exchange.issuing.revoke(&target, Reason::KeyCompromise, now()).expect("a revocation");
     world.reloaded(&credential).await;
-    world.alerts("certificate_revoked", "evoked", world.ask(Some(&credential))).await;
+    world.alerts("certificate_revoked", "Revoked", world.ask(Some(&credential))).await;
 }
 
 #[tokio::test]
@@ -203,10 +203,10 @@ async fn a07_a_certificate_under_a_revoked_intermediate_fails_the_handshake() {
     let target = Target::Serial(record.expect("the issuing CA in the index of the root").serial);
     root.revoke(&target, Reason::KeyCompromise, now()).expect("a revocation");
     world.reloaded(&credential).await;
-    world.alerts("certificate_revoked", "evoked", world.ask(Some(&credential))).await;
+    world.alerts("certificate_revoked", "Revoked", world.ask(Some(&credential))).await;
 }
 
-alert!(a08_an_issuer_without_a_list_fails_the_handshake, IssuerWithoutList => "unknown_ca", "");
+alert!(a08_an_issuer_without_a_list_fails_the_handshake, IssuerWithoutList => "unknown_ca", "UnknownRevocationStatus");
 
 #[tokio::test]
 async fn a09_a_list_that_is_no_longer_current_fails_the_handshake() {
@@ -215,15 +215,15 @@ async fn a09_a_list_that_is_no_longer_current_fails_the_handshake() {
     world.control(&credential).await;
     world.exchange.neighbour.publish_crl(now().plus_seconds(-400 * 86_400)).expect("an old list");
     world.reloaded(&credential).await;
-    world.alerts("unknown_ca", "xpired", world.ask(Some(&credential))).await;
+    world.alerts("unknown_ca", "revocation list expired", world.ask(Some(&credential))).await;
     // The clients of other issuers are not touched, and a new list heals it.
     world.control(&world.issue(&world.exchange.issuing, "64.02.uji/kontrol-9")).await;
     world.exchange.neighbour.publish_crl(now()).expect("a new list");
     wait_until("the new list takes effect", RELOADED, async || world.ask(Some(&credential)).await.ok()).await;
 }
 
-alert!(a13_a_certificate_for_servers_only_fails_the_handshake, ServerAuthOnly => "unsupported_certificate", "");
-alert!(a14_a_certificate_without_extended_key_usage_fails_the_handshake, NoKeyUsage => "unsupported_certificate", "");
+alert!(a13_a_certificate_for_servers_only_fails_the_handshake, ServerAuthOnly => "unsupported_certificate", "InvalidPurpose");
+alert!(a14_a_certificate_without_extended_key_usage_fails_the_handshake, NoKeyUsage => "unsupported_certificate", "InvalidPurpose");
 
 #[tokio::test]
 async fn a15_a_certificate_without_exactly_one_identity_of_the_exchange_is_answered_403() {
@@ -242,9 +242,9 @@ async fn a16_a_ca_that_names_an_agency_outside_its_area_is_answered_403() {
 alert!(a17_a_ca_certificate_as_a_clients_fails_the_handshake, CaAsClient => "certificate_unknown", "CaUsedAsEndEntity");
 alert!(
     a18_weak_keys_and_signatures_fail_the_handshake,
-    Rsa1024 => "bad_certificate", "";
-    Sha1 => "bad_certificate", "";
-    CurveP192 => "bad_certificate", ""
+    Rsa1024 => "bad_certificate", "BadEncoding";
+    Sha1 => "bad_certificate", "BadEncoding";
+    CurveP192 => "bad_certificate", "BadEncoding"
 );
 
 #[tokio::test]
@@ -296,7 +296,7 @@ async fn a20_no_ticket_is_given_that_would_outlive_a_revocation() {
         wire.write(REQUEST).await?;
         wire.read_to_end().await
     };
-    world.alerts("certificate_revoked", "evoked", again).await;
+    world.alerts("certificate_revoked", "Revoked", again).await;
 }
 
 #[tokio::test]

@@ -1,12 +1,12 @@
 //! What is proven offline: an exported audit log holds, and holds no longer when anything in it is changed.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde_json::Value;
 use simpul_tests::{Demo, Output, unique};
 
 /// What both verifiers say about a file: exit status and the entry that they name.
-async fn verdicts(demo: &Demo, file: &PathBuf) -> [(i32, Value); 2] {
+async fn verdicts(demo: &Demo, file: &Path) -> [(i32, Value); 2] {
     let path = file.display().to_string();
     let ours = demo.simpul(["audit", "verify", "--json", path.as_str()]).await;
     let script = format!("{}/audit_verify.py", env!("CARGO_MANIFEST_DIR"));
