@@ -120,11 +120,13 @@ const GUARDIAN: &str = r#"
 demo=$!
 read -r _
 kill -TERM $demo 2>/dev/null
-for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 $demo 2>/dev/null || break; sleep 0.5; done
+(sleep 10; kill -KILL $demo) 2>/dev/null &
+killer=$!
+wait $demo
+kill $killer 2>/dev/null
 for pid in $(cat "$2"/*.pid 2>/dev/null); do
     case "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)" in *"$2"*) kill -KILL "$pid" ;; esac
 done
-kill -KILL $demo 2>/dev/null
 [ -z "$3" ] || rm -rf "$3"
 "#;
 
