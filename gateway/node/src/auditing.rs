@@ -10,11 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use simpul_core::audit::{ANONYMOUS, Detail, EntryDraft, Outcome, SYSTEM};
 use simpul_core::id::Identity;
-use simpul_store::audit_log::AuditError;
+use simpul_store::audit_log::{Appended, AuditError};
+use tracing::info;
 
 use crate::app::App;
 use crate::door::Entrance;
 use crate::refusal::{Kind, Refusal};
+
+/// Free bytes with which an audit log that met a full disk goes on.
+const SPACE_TO_GO_ON: u64 = 1 << 20;
 
 /// What is known so far about the entry of one request.
 #[derive(Clone)]
@@ -114,17 +118,41 @@ impl Account {
     }
 }
 
-/// Appends an entry that belongs to no request, such as a landing or a forward.
+/// Appends an entry that belongs to no request, such as a landing or a forward. A log that met a full disk goes on as soon as
+/// there is space again.
 ///
 /// # Errors
 /// 503 or 507 when the entry is not durable.
 pub async fn append(app: &App, draft: EntryDraft) -> Result<u64, Refusal> {
-    match app.audit.append(draft, app.now()).await {
+    let appended = match app.audit.append(draft.clone(), app.now()).await {
+        Err(AuditError::NoSpace) => append_again(app, draft).await,
+        appended => appended,
+    };
+    match appended {
         Ok(appended) => Ok(appended.index),
         Err(AuditError::NoSpace) => {
             Err(Refusal::new(Kind::NoSpace, "the audit log cannot be written").because("audit: no space"))
         }
         Err(error) => Err(Refusal::new(Kind::Unavailable, "the audit log cannot be written").because(error)),
+    }
+}
+
+/// The log takes nothing after a failed write until it is opened again. What failed for want of space was cut off then, so
+/// another attempt writes it once. A disk that fails in any other way is left alone: nobody knows what it holds.
+async fn append_again(app: &App, draft: EntryDraft) -> Result<Appended, AuditError> {
+    // One caller opens the log, those behind it find it open.
+    static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    if app.free_bytes().is_some_and(|free| free < SPACE_TO_GO_ON) {
+        return Err(AuditError::NoSpace);
+    }
+    let _turn = TURN.lock().await;
+    match app.audit.append(draft.clone(), app.now()).await {
+        Err(AuditError::NoSpace) => {
+            let opened = app.audit.reopen().await?;
+            info!(entries = opened.entries, "the audit log goes on: there is space again");
+            app.audit.append(draft, app.now()).await
+        }
+        appended => appended,
     }
 }
 
