@@ -25,7 +25,7 @@ async fn all_refused(case: &Case<'_>, media: &str, files: &[(&str, Vec<u8>)]) ->
         let errors = answer.body["errors"].as_array().cloned().unwrap_or_default();
         let detail = answer.body["detail"].as_str().unwrap_or_default();
         ensure!(!errors.is_empty() || !detail.is_empty(), "{what}: neither place nor reason: {}", shown(&answer));
-        lines.push(format!("{what}: {} {} {detail}", answer.status, answer.problem()));
+        lines.push(format!("{what}: {} {} {detail}", answer.status, answer.problem()).trim_end().to_owned());
         lines.extend(errors.iter().take(3).map(|error| format!("    {}", place(error))));
     }
     Ok(lines.join("\n"))
@@ -190,7 +190,17 @@ async fn d06_numbers_that_are_none_and_a_nik_without_its_zero_are_refused() -> a
 #[tokio::test]
 async fn d07_dates_that_are_none_are_refused() -> anyhow::Result<()> {
     let case = Case::open(shared()?, "d07").await?;
-    let dates = ["31/02/2026", "2026-02-31", "45000", "26-01-02", "02/01/26", "2026-1-2", "2026-13-01", "2026-01-02T00:00:00", "kemarin"];
+    let dates = [
+        "31/02/2026",
+        "2026-02-31",
+        "45000",
+        "26-01-02",
+        "02/01/26",
+        "2026-1-2",
+        "2026-13-01",
+        "2026-01-02T00:00:00",
+        "kemarin",
+    ];
     let files: Vec<_> = dates.iter().map(|date| (*date, rows(&format!("A3,,1,,{date},x\n")))).collect();
     let seen = all_refused(&case, "text/csv", &files).await?;
     insta::assert_snapshot!("D07", seen);
@@ -200,7 +210,9 @@ async fn d07_dates_that_are_none_are_refused() -> anyhow::Result<()> {
 #[tokio::test]
 async fn d18_json_that_is_deep_double_or_broken_is_refused() -> anyhow::Result<()> {
     let case = Case::open(shared()?, "d18").await?;
-    let record = |member: &str| format!("{{\"kode\":\"A3\",\"nik\":null,\"jumlah\":1,\"nilai\":null,\"tanggal\":null,\"catatan\":{member}}}\n");
+    let record = |member: &str| {
+        format!("{{\"kode\":\"A3\",\"nik\":null,\"jumlah\":1,\"nilai\":null,\"tanggal\":null,\"catatan\":{member}}}\n")
+    };
     let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
     let lines = [
         ("deep", record(&deep)),
@@ -257,7 +269,8 @@ async fn d19_a_contract_that_drops_a_column_or_narrows_a_type_is_answered_409() 
 /// A file whose one bad row stands near its end, past the first batches.
 fn one_bad_row() -> String {
     let count = 30_000;
-    let line = |row: usize| format!("A{row},,{},,,x\n", if row == count - 10 { "-5".to_owned() } else { row.to_string() });
+    let line =
+        |row: usize| format!("A{row},,{},,,x\n", if row == count - 10 { "-5".to_owned() } else { row.to_string() });
     HEADER.to_owned() + &(0..count).map(line).collect::<String>()
 }
 
@@ -317,7 +330,14 @@ async fn d24_what_foreigners_send_stays_in_one_escaped_line_of_the_log() -> anyh
         ensure!(case.producer.get(&path).await?.status >= 400, "{path}");
     }
     let raw = HeaderValue::from_bytes("x\u{202e}\u{9b}31m\tERROR".as_bytes())?;
-    for name in ["idempotency-key", "user-agent", "simpul-origin", "content-encoding", "simpul-contract-version", "content-digest"] {
+    for name in [
+        "idempotency-key",
+        "user-agent",
+        "simpul-origin",
+        "content-encoding",
+        "simpul-contract-version",
+        "content-digest",
+    ] {
         let mut request = case.producer.request(Method::POST, &case.path()).header("content-type", "text/csv");
         if name != "idempotency-key" {
             request = request.header("idempotency-key", "d24");
@@ -374,7 +394,12 @@ async fn d28_the_secret_of_a_connector_shows_nowhere() -> anyhow::Result<()> {
             answers.push(Answer::of(case.admin.request(Method::POST, &format!("{path}/{act}"))).await?);
         }
     }
-    ensure!(answers[1].body["ok"] == false && answers[2].body["outcome"] == "failed", "{} {}", answers[1].body, answers[2].body);
+    ensure!(
+        answers[1].body["ok"] == false && answers[2].body["outcome"] == "failed",
+        "{} {}",
+        answers[1].body,
+        answers[2].body
+    );
     // A secret in clear is refused and not repeated.
     let mut clear = parts.clone();
     clear["password"] = json!(CANARY);
@@ -383,7 +408,13 @@ async fn d28_the_secret_of_a_connector_shows_nowhere() -> anyhow::Result<()> {
     ensure!(refused.status == 422, "{} {}", refused.status, refused.body);
     insta::assert_snapshot!("D28", shown(&refused));
     answers.push(refused);
-    for path in ["/v1/admin/connectors", "/v1/audit/entries?limit=1000", "/v1/audit/export", "/v1/admin/deliveries", "/health/ready"] {
+    for path in [
+        "/v1/admin/connectors",
+        "/v1/audit/entries?limit=1000",
+        "/v1/audit/export",
+        "/v1/admin/deliveries",
+        "/health/ready",
+    ] {
         answers.push(case.admin.get(path).await?);
     }
     for answer in &answers {

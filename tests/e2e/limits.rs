@@ -15,7 +15,10 @@ use simpul_certs::ca::{Ca, IssueRequest};
 use simpul_core::id::Identity;
 use tokio::io::AsyncWriteExt;
 
-use crate::lone::{Answer, Case, Folder, GOOD, HEADER, Kept, Lone, PATIENCE, Setup, converse, gzip, kept, now, shown, simpul, text, zstd};
+use crate::lone::{
+    Answer, Case, Folder, GOOD, HEADER, Kept, Lone, PATIENCE, Setup, converse, gzip, kept, now, shown, simpul, text,
+    zstd,
+};
 
 /// A node whose limits are small enough to be met in a test.
 fn narrow() -> anyhow::Result<&'static Lone> {
@@ -170,10 +173,15 @@ async fn c08_many_bombs_at_once_take_what_eight_take_and_others_are_served() -> 
             let push = case.push(&format!("bom-{index}"), bomb.clone()).header("content-encoding", "zstd");
             async move { anyhow::Ok(Answer::of(push).await?.status) }
         };
-        let statuses: Vec<_> = futures::stream::iter(0..simpul_tests::count("SIMPUL_E2E_BOMBS", 24)).map(send).buffer_unordered(24).collect().await;
-        for status in statuses {
-            ensure!(status? == 413);
-        }
+        let statuses: Vec<_> = futures::stream::iter(0..simpul_tests::count("SIMPUL_E2E_BOMBS", 12))
+            .map(send)
+            .buffer_unordered(24)
+            .collect()
+            .await;
+        // More of one sender at a time than its share are told to wait.
+        let statuses = statuses.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+        let refused = statuses.iter().filter(|status| **status == 413).count();
+        ensure!(refused > 0 && statuses.iter().all(|status| [413, 429].contains(status)), "{statuses:?}");
         Ok(())
     };
     // Eight deliveries are read at a time, and each may hold a window of 8 MiB.
@@ -193,7 +201,7 @@ async fn c08_many_bombs_at_once_take_what_eight_take_and_others_are_served() -> 
     let (slowest, (_, peak)) = (slowest?, node.memory()?);
     println!("memory: {before} KiB before, {peak} KiB at most; slowest other answer {slowest:?}");
     ensure!(slowest < Duration::from_secs(5), "another client waited {slowest:?}");
-    ensure!(peak < before + (8 * 8 << 10) + ROOM, "{before} KiB before, {peak} KiB at most");
+    ensure!(peak < before + ((8 * 8) << 10) + ROOM, "{before} KiB before, {peak} KiB at most");
     case.is_unharmed().await
 }
 
@@ -379,7 +387,8 @@ async fn e09_a_full_disk_is_answered_507_and_nothing_is_half_there_until_space_i
     // Room for the journal and the audit log and not for the rows.
     fs::write(&filler, vec![1_u8; usize::try_from(free.saturating_sub(3 << 20))?])?;
     let value = |row: usize| format!("{:016x}", (row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let rows: String = (0..300_000).map(|row| format!("{},,{row},,,{}{}\n", value(row), value(row + 7), value(row * 3))).collect();
+    let rows: String =
+        (0..300_000).map(|row| format!("{},,{row},,,{}{}\n", value(row), value(row + 7), value(row * 3))).collect();
     let large = format!("{HEADER}{rows}");
     let refused = Answer::of(case.push("besar", large.clone())).await?;
     ensure!((refused.status, refused.problem()) == (507, "no_space"), "{} {}", refused.status, refused.body);
@@ -445,7 +454,8 @@ async fn e09_below_the_configured_free_space_deliveries_are_answered_507_and_rea
     let node = Lone::start(Setup::default().with("limits.free_bytes", 64 << 20).with("node.data", "\"data\""))?;
     drop(Case::open(&node, "e09b").await?);
     let folder = node.kill();
-    let config = fs::read_to_string(folder.config())?.replace("free_bytes = 67108864\n", &format!("free_bytes = {}\n", i64::MAX));
+    let config = fs::read_to_string(folder.config())?
+        .replace("free_bytes = 67108864\n", &format!("free_bytes = {}\n", i64::MAX));
     fs::write(folder.config(), config)?;
     let node = Lone::start_in(folder, &[])?;
     let producer = node.caller(crate::lone::PRODUCER, "exchange").await?;
@@ -503,7 +513,10 @@ fn refused(change: impl FnOnce(&Folder) -> anyhow::Result<()>, words: &[&str]) -
         ensure!(said.contains(word), "«{word}» is missing: {said}");
     }
     ensure!(!said.contains("panicked") && !said.contains("PRIVATE KEY"), "{said}");
-    ensure!(!folder.path().join("node/data/simpul.sqlite").exists() || words.is_empty(), "the node opened its store: {said}");
+    ensure!(
+        !folder.path().join("node/data/simpul.sqlite").exists() || words.is_empty(),
+        "the node opened its store: {said}"
+    );
     Ok(())
 }
 

@@ -286,7 +286,11 @@ impl Lone {
     }
 
     /// A bare TLS connection to the exchange.
-    pub async fn connect(&self, tls: &Arc<rustls::ClientConfig>, protocol: &str) -> anyhow::Result<TlsStream<TcpStream>> {
+    pub async fn connect(
+        &self,
+        tls: &Arc<rustls::ClientConfig>,
+        protocol: &str,
+    ) -> anyhow::Result<TlsStream<TcpStream>> {
         let mut tls = (**tls).clone();
         tls.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         let address: SocketAddr = self.address("exchange")?.trim_start_matches("https://").parse()?;
@@ -391,7 +395,8 @@ pub struct Case<'n> {
 
 /// The descriptor of the tests' dataset; `policy` is `tolak` or `karantina`.
 pub fn descriptor(dataset: &str, policy: &str) -> Value {
-    let field = |name: &str, kind: &str, constraints: Value| json!({"name": name, "type": kind, "constraints": constraints});
+    let field =
+        |name: &str, kind: &str, constraints: Value| json!({"name": name, "type": kind, "constraints": constraints});
     json!({
         "name": dataset,
         "version": "1.0.0",
@@ -476,7 +481,8 @@ impl<'n> Case<'n> {
     pub async fn entries(&self, id: &str) -> anyhow::Result<Vec<Value>> {
         let answer = self.admin.get("/v1/audit/entries?limit=1000").await?;
         let entries = answer.body["entries"].as_array().cloned().context("entries")?;
-        let about = |entry: &Value| entry["details"].as_object().is_some_and(|d| d.values().any(|v| v.as_str() == Some(id)));
+        let about =
+            |entry: &Value| entry["details"].as_object().is_some_and(|d| d.values().any(|v| v.as_str() == Some(id)));
         Ok(entries.into_iter().filter(about).collect())
     }
 
@@ -494,7 +500,10 @@ impl<'n> Case<'n> {
         ensure!(answer.status >= 400, "accepted: {} {}", answer.status, answer.body);
         ensure!(answer.header("content-type") == "application/problem+json", "{:?}", answer.headers);
         let text = String::from_utf8_lossy(&answer.bytes);
-        ensure!(!text.contains("/tmp/") && !text.contains("src/") && !text.contains("SELECT"), "an inside shows: {text}");
+        ensure!(
+            !text.contains("/tmp/") && !text.contains("src/") && !text.contains("SELECT"),
+            "an inside shows: {text}"
+        );
         let id = answer.body["delivery"].as_str().or(answer.body["request"].as_str()).context("request")?;
         let entries = self.entries(id).await?;
         ensure!(entries.len() == 1, "{} audit entries about {id}: {entries:#?}", entries.len());
@@ -505,8 +514,18 @@ impl<'n> Case<'n> {
 }
 
 const HEADERS: [&str; 12] = [
-    "accept-encoding", "accept-post", "allow", "connection", "content-type", "idempotency-replayed", "location", "ratelimit",
-    "ratelimit-policy", "retry-after", "want-repr-digest", "www-authenticate",
+    "accept-encoding",
+    "accept-post",
+    "allow",
+    "connection",
+    "content-type",
+    "idempotency-replayed",
+    "location",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "want-repr-digest",
+    "www-authenticate",
 ];
 
 /// Status, headers of interest and body side by side, without what differs from run to run.
@@ -514,7 +533,8 @@ pub fn shown(answer: &Answer) -> String {
     let mut lines = vec![format!("status: {}", answer.status)];
     for name in HEADERS {
         if answer.headers.contains_key(name) {
-            let value = if ["retry-after", "ratelimit", "location"].contains(&name) { "[…]" } else { answer.header(name) };
+            let value =
+                if ["retry-after", "ratelimit", "location"].contains(&name) { "[…]" } else { answer.header(name) };
             lines.push(format!("{name}: {value}"));
         }
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 use simpul_core::digest::Digest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::lone::{Answer, Case, GOOD, HEADER, PATIENCE, READER, converse, gzip, shared, shown, zstd};
+use crate::lone::{Answer, Caller, Case, GOOD, HEADER, PATIENCE, READER, converse, gzip, shared, shown, zstd};
 
 /// One refusal of a delivery, from its request to its snapshot.
 macro_rules! refused {
@@ -166,7 +166,9 @@ async fn c13_a_body_that_is_not_the_one_of_its_digest_leaves_no_row() -> anyhow:
     let other = Digest::of(b"something else").to_digest_field();
     let right = Digest::of(GOOD.as_bytes()).to_digest_field();
     refused!(case, "C13", case.push("c13", GOOD).header("content-digest", &other));
-    for (name, value) in [("repr-digest", other.as_str()), ("content-digest", "sha-256=:AAAA:"), ("repr-digest", "sha-256=xyz")] {
+    for (name, value) in
+        [("repr-digest", other.as_str()), ("content-digest", "sha-256=:AAAA:"), ("repr-digest", "sha-256=xyz")]
+    {
         let answer = Answer::of(case.push("c13", GOOD).header(name, value)).await?;
         ensure!(answer.status == 400, "{name}: {value}: {}", answer.status);
         case.refused(&answer).await?;
@@ -263,7 +265,8 @@ async fn c18_a_key_after_success_gives_the_stored_answer_byte_for_byte() -> anyh
 async fn c18_the_same_key_after_a_refusal_gives_the_stored_refusal() -> anyhow::Result<()> {
     let case = Case::open(shared()?, "c18b").await?;
     let bad = GOOD.replace(",3,", ",-3,");
-    let (first, second) = (Answer::of(case.push("buruk", bad.clone())).await?, Answer::of(case.push("buruk", bad)).await?);
+    let (first, second) =
+        (Answer::of(case.push("buruk", bad.clone())).await?, Answer::of(case.push("buruk", bad)).await?);
     ensure!(first.status == 422 && second.status == 422, "{} {}", first.body, second.body);
     for member in ["delivery", "receipt", "report", "rows", "errors"] {
         ensure!(first.body[member] == second.body[member], "{member}");
@@ -272,31 +275,47 @@ async fn c18_the_same_key_after_a_refusal_gives_the_stored_refusal() -> anyhow::
     case.is_unharmed().await
 }
 
+/// What a child node forwards for an agency of its area.
+fn forward(child: &Caller, case: &Case<'_>, key: &str, number: &str, body: String) -> reqwest::RequestBuilder {
+    let request =
+        child.request(Method::POST, &case.path()).header("content-type", "text/csv").header("idempotency-key", key);
+    request.header("simpul-origin", "64.02.05.pemerintahan/operator").header("simpul-sequence", number).body(body)
+}
+
 #[tokio::test]
 async fn c19_a_sequence_number_with_other_content_is_answered_409() -> anyhow::Result<()> {
     let mut case = Case::open(shared()?, "c19").await?;
-    let first = Answer::of(case.push("urut-5", GOOD).header("simpul-sequence", "5")).await?;
+    let child = case.client("64.02.05.kecamatan/simpul", &["forward"], &json!({})).await?;
+    let first = Answer::of(forward(&child, &case, "urut-5", "5", GOOD.to_owned())).await?;
     ensure!(first.status == 201, "{}", first.body);
     case.expect_rows(4);
-    let answer = Answer::of(case.push("urut-5-lain", GOOD.replace("baik", "x")).header("simpul-sequence", "5")).await?;
+    let answer = Answer::of(forward(&child, &case, "urut-5-lain", "5", GOOD.replace("baik", "x"))).await?;
     ensure!(answer.status == 409, "{}", answer.body);
     insta::assert_snapshot!("C19", shown(&answer));
+    let request = answer.body["request"].as_str().context("request")?;
+    ensure!(case.entries(request).await?.len() == 1, "{:?}", case.entries(request).await?);
     case.is_unharmed().await
 }
 
 #[tokio::test]
 async fn c20_a_sequence_number_older_than_the_last_is_answered_409() -> anyhow::Result<()> {
     let mut case = Case::open(shared()?, "c20").await?;
-    let first = Answer::of(case.push("urut-9", GOOD).header("simpul-sequence", "9")).await?;
+    let child = case.client("64.02.05.kecamatan/simpul", &["forward"], &json!({})).await?;
+    let first = Answer::of(forward(&child, &case, "urut-9", "9", GOOD.to_owned())).await?;
     ensure!(first.status == 201, "{}", first.body);
     case.expect_rows(4);
-    let stale = case.push("urut-7", GOOD.replace("baik", "x")).header("simpul-sequence", "7");
-    refused!(case, "C20", stale);
+    refused!(case, "C20", forward(&child, &case, "urut-7", "7", GOOD.replace("baik", "x")));
     for number in ["-1", "abc", "99999999999999999999999"] {
-        let answer = Answer::of(case.push("urut-x", GOOD).header("simpul-sequence", number)).await?;
+        let answer = Answer::of(forward(&child, &case, "urut-x", number, GOOD.to_owned())).await?;
         ensure!((answer.status, answer.problem()) == (400, "malformed"), "{number}: {}", answer.body);
     }
-    Ok(())
+    // A child speaks for the agencies of its own area.
+    let foreign =
+        child.request(Method::POST, &case.path()).header("content-type", "text/csv").header("idempotency-key", "asing");
+    let foreign = foreign.header("simpul-origin", "64.03.dukcapil/siak").header("simpul-sequence", "11").body(GOOD);
+    let answer = Answer::of(foreign).await?;
+    ensure!((answer.status, answer.problem()) == (403, "origin_denied"), "{}", answer.body);
+    case.is_unharmed().await
 }
 
 #[tokio::test]
@@ -466,8 +485,20 @@ async fn d01_a_name_that_is_none_is_answered_400_whatever_it_tries() -> anyhow::
     let case = Case::open(shared()?, "d01").await?;
     let long = "a".repeat(256);
     for name in [
-        "..%2f..%2fetc%2fpasswd", "%2e%2e", "%2e%2e%2f%2e%2e", "a%00b", "a%5c..%5cb", "CON", &long, "%D0%B0bc", "Besar", "a_b", "-a",
-        "%ff", "a%0d%0ax", "'%3Bdrop%20table",
+        "..%2f..%2fetc%2fpasswd",
+        "%2e%2e",
+        "%2e%2e%2f%2e%2e",
+        "a%00b",
+        "a%5c..%5cb",
+        "CON",
+        &long,
+        "%D0%B0bc",
+        "Besar",
+        "a_b",
+        "-a",
+        "%ff",
+        "a%0d%0ax",
+        "'%3Bdrop%20table",
     ] {
         let head = format!(
             "GET /v1/datasets/{name}/records HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {}\r\n\r\n",
@@ -502,7 +533,12 @@ async fn a_dataset_that_is_unknown_and_one_without_agreement_are_refused_in_the_
     for path in ["", "/records", "/extract", "/extract?format=csv", "/records?cursor=x&kode=eq.A1"] {
         let known = reader.get(&format!("/v1/datasets/{}{path}", case.dataset)).await?;
         let unknown = reader.get(&format!("/v1/datasets/tidak-ada{path}")).await?;
-        ensure!(known.status == 403 && shown(&known) == shown(&unknown), "{path}: {} {}", shown(&known), shown(&unknown));
+        ensure!(
+            known.status == 403 && shown(&known) == shown(&unknown),
+            "{path}: {} {}",
+            shown(&known),
+            shown(&unknown)
+        );
         case.refused(&known).await?;
     }
     let deliver = |dataset: &str| {
@@ -565,9 +601,25 @@ async fn a_cursor_a_filter_or_a_limit_that_makes_no_sense_is_answered_400() -> a
     refused!(case, "filter_operator", case.producer.request(Method::GET, &path("kode=sama.A1")));
     refused!(case, "filter_value", case.producer.request(Method::GET, &path("jumlah=eq.tiga")));
     for query in [
-        "cursor=", "cursor=AAAA", "cursor=%00", "cursor=99999999999999999999", "kode=eq", "kode=", "kode=in.A1", "kode=in.(",
-        "kode=is.apa", "jumlah=gt.1e400", "tanggal=eq.31/02/2026", "limit=0", "limit=-1", "limit=1001", "limit=x", "version=x",
-        "version=-1", "%ff=eq.1", "kode=eq.%ff",
+        "cursor=",
+        "cursor=AAAA",
+        "cursor=%00",
+        "cursor=99999999999999999999",
+        "kode=eq",
+        "kode=",
+        "kode=in.A1",
+        "kode=in.(",
+        "kode=is.apa",
+        "jumlah=gt.1e400",
+        "tanggal=eq.31/02/2026",
+        "limit=0",
+        "limit=-1",
+        "limit=1001",
+        "limit=x",
+        "version=x",
+        "version=-1",
+        "%ff=eq.1",
+        "kode=eq.%ff",
     ] {
         let answer = case.producer.get(&path(query)).await?;
         ensure!(answer.status == 400, "{query}: {} {}", answer.status, answer.body);
