@@ -569,15 +569,15 @@ fn figures(run: &Run, outages: &[Duration], killing: Duration, settling: Duratio
     for tier in TIERS {
         let log = run.demo.log(tier);
         let lines = |words: &str| log.lines().filter(|line| line.contains(words)).count();
-        let (abandoned, recovered) = (lines("abandoned: "), lines("recovered"));
-        hits += abandoned + recovered;
+        let (abandoned, resumed) = (lines("abandoned: "), lines("resumed"));
+        hits += abandoned + resumed;
         println!(
-            "{tier}: {abandoned} abandoned while read, {recovered} recovered after they were staged, {} forwards postponed, {} panics",
+            "{tier}: {abandoned} abandoned while read, {resumed} resumed after they were staged, {} forwards postponed, {} panics",
             lines("forward postponed"),
             lines("panicked"),
         );
-        if lines("panicked") + lines("cannot be recovered yet") > 0 {
-            run.complain(format!("{tier}: see its log for panics and for what cannot be recovered"));
+        if lines("panicked") + lines("cannot be finished yet") > 0 {
+            run.complain(format!("{tier}: see its log for panics and for what cannot be finished"));
         }
     }
     let kills: u64 = run.killed.iter().map(|killed| killed.load(Ordering::SeqCst)).sum();
