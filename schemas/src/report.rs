@@ -169,7 +169,7 @@ pub struct Group {
     pub heading: Text,
     /// How many, all of them.
     pub count: u64,
-    /// The first rows, at most [`GROUP_ROWS`].
+    /// The first rows, at most 5.
     pub rows: Vec<u64>,
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// The node's exchange address, such as https://kukar.example:8443.
+    /// The node's exchange address, such as `https://kukar.example:8443`.
     pub node: String,
     /// The node's console address, for administrators.
     #[serde(default, skip_serializing_if = "Option::is_none")]

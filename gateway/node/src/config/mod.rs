@@ -244,7 +244,7 @@ impl Default for Limits {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
-    /// The parent's exchange address, such as https://kukar.example:8443.
+    /// The parent's exchange address, such as `https://kukar.example:8443`.
     pub upstream: String,
     /// The identity that the parent's certificate must carry, such as spiffe://satudata.test/64.02.diskominfo/simpul. Empty:
     /// any node of the exchange whose certificate names the host of `upstream`.

@@ -28,7 +28,6 @@ use simpul_core::digest::Digest;
 use simpul_core::id::{AgencyCode, DatasetId};
 use simpul_schemas::{Contract, Format, Lang, Policy, Report, Validator};
 use simpul_store::journal::{Begin, Record};
-use tracing::Instrument as _;
 
 use super::decompress::{Coding, Decompress};
 use super::intake::{Intake, IntakeError, Quarantine, Taken};
@@ -118,10 +117,7 @@ pub async fn push(context: Context, request: Request) -> Result<Response, Refusa
         return Err(too_large(app.config.limits.body_bytes));
     }
     let body = chunks(&app, request.into_body(), length);
-    // A sender that hangs up ends its request, but must not stop a landing half-way: that goes on in a task of its own.
-    let (owner, account) = (app.clone(), context.account.clone());
-    let work = async move { run(owner, submission, body, Some(&account)).await };
-    let answer = app.tasks.spawn(work.in_current_span()).await.map_err(Refusal::internal)??;
+    let answer = run(app, submission, body, Some(&context.account)).await?;
     respond(&answer)
 }
 

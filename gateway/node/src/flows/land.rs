@@ -140,8 +140,9 @@ pub async fn abandon_unstaged(app: &App, id: &str) -> Result<(), Refusal> {
 /// abandoned, what was staged lands.
 ///
 /// # Errors
-/// When the store cannot be used, or one of them cannot land now.
+/// When the store cannot be used, or the first reason why one of them cannot land now; the others are driven all the same.
 pub async fn resume(app: &Arc<App>, source: Option<&str>) -> Result<(), Refusal> {
+    let mut failed = None;
     for record in app.store.unfinished().await? {
         let id = record.delivery.id.clone();
         let wanted = source.is_none_or(|source| source == record.delivery.source);
@@ -150,12 +151,14 @@ pub async fn resume(app: &Arc<App>, source: Option<&str>) -> Result<(), Refusal>
         }
         if matches!(record.state, State::Receiving) {
             abandon_unstaged(app, &id).await?;
-        } else {
-            let record = run(app, record, None).await?;
-            info!(delivery = id, state = record.state.name(), "resumed");
+            continue;
+        }
+        match run(app, record, None).await {
+            Ok(record) => info!(delivery = id, state = record.state.name(), "resumed"),
+            Err(refusal) => failed = failed.or(Some(refusal)),
         }
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 /// Finishes at start what an interruption left, and removes files that no delivery knows.
