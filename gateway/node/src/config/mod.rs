@@ -230,7 +230,7 @@ impl Default for Limits {
             idle_s: 300,
             connections: 10_000,
             deliveries: 64,
-            deliveries_per_source: 4,
+            deliveries_per_source: 16,
             requests_per_second: 10,
             requests_burst: 40,
             page_records: 1000,
