@@ -4,6 +4,9 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
+/// The unit of the times in `/proc/PID/stat`, which Linux keeps at this for every program on x86 and ARM.
+const TICKS_PER_SECOND: f64 = 100.0;
+
 /// CPU time and memory of a process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
@@ -31,10 +34,10 @@ impl Usage {
     pub fn of(pid: u32) -> Result<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-        Self::parse(&stat, &status, rustix::param::clock_ticks_per_second())
+        Self::parse(&stat, &status)
     }
 
-    fn parse(stat: &str, status: &str, ticks_per_second: u64) -> Result<Self> {
+    fn parse(stat: &str, status: &str) -> Result<Self> {
         // The name of the process is in brackets and may hold anything; the fields after it are numbers.
         let after = stat.rsplit_once(") ").context("/proc/PID/stat")?.1;
         let ticks = after.split(' ').skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
@@ -42,7 +45,7 @@ impl Usage {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).context("/proc/PID/status")?;
             Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
         };
-        Ok(Self { cpu_s: ticks as f64 / ticks_per_second as f64, peak_mib: mib("VmHWM:")?, now_mib: mib("VmRSS:")? })
+        Ok(Self { cpu_s: ticks as f64 / TICKS_PER_SECOND, peak_mib: mib("VmHWM:")?, now_mib: mib("VmRSS:")? })
     }
 
     /// The CPU seconds since `before`.
@@ -59,7 +62,7 @@ mod tests {
     #[test]
     fn the_fields_are_those_of_the_manual() {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 100 1000 10";
-        let usage = Usage::parse(stat, "Name:\ta\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n", 100).unwrap();
+        let usage = Usage::parse(stat, "Name:\ta\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n").unwrap();
         assert!((usage.cpu_s - 3.0).abs() < 1e-9 && (usage.peak_mib - 2.0).abs() < 1e-9);
         assert!((usage.now_mib - 1.0).abs() < 1e-9);
     }
