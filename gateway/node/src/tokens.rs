@@ -3,6 +3,7 @@
 //! OAuth 2.0 client credentials with mutual TLS (RFC 6749 section 4.4, RFC 8705): the certificate of the connection is the
 //! client's authentication, and the token that it gets is bound to it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use axum::extract::Request;
@@ -22,6 +23,8 @@ use crate::refusal::{Kind, Refusal};
 
 /// The scope of administrators.
 pub const ADMIN_SCOPE: &str = "admin";
+/// The most bytes of a scope that nobody asked for: a token is at most 8 KiB, and travels with every request.
+const MAX_SCOPE: usize = 2 << 10;
 /// The most bytes of a token request.
 const MAX_FORM: usize = 64 << 10;
 
@@ -138,14 +141,24 @@ fn scopes(caller: &Caller, agreements: &[Agreement], now: Timestamp) -> Vec<Stri
     scopes
 }
 
-/// What was asked for, or everything.
+/// What was asked for, or everything: one scope for each dataset, or, where that would not fit into a token, one for each
+/// operation. Either is only what a token may be used for; what its bearer may do is in the agreements, at every request.
 fn chosen(allowed: &[String], wanted: Option<&str>) -> Result<String, Refusal> {
-    let Some(wanted) = wanted.filter(|text| !text.trim().is_empty()) else { return Ok(allowed.join(" ")) };
+    let Some(wanted) = wanted.filter(|text| !text.trim().is_empty()) else {
+        let all = allowed.join(" ");
+        return Ok(if all.len() <= MAX_SCOPE { all } else { operations(allowed) });
+    };
     let wanted: Vec<&str> = wanted.split_ascii_whitespace().collect();
     if wanted.iter().all(|scope| allowed.iter().any(|have| have == scope)) {
         return Ok(wanted.join(" "));
     }
     Err(oauth(Refusal::new(Kind::InvalidScope, "no agreement in force gives this scope"), "invalid_scope"))
+}
+
+/// The operations among `scopes`, each once, without their datasets.
+fn operations(scopes: &[String]) -> String {
+    let names: BTreeSet<&str> = scopes.iter().filter_map(|scope| scope.split(':').next()).collect();
+    names.into_iter().collect::<Vec<_>>().join(" ")
 }
 
 /// Adds the error code of RFC 6749, section 5.2.
@@ -156,4 +169,27 @@ fn oauth(refusal: Refusal, code: &str) -> Refusal {
 /// `GET /v1/jwks`
 pub async fn jwks(context: Context, _request: Request) -> Result<Response, Refusal> {
     Ok(answer::json(&context.app.tokens.keys.to_jwks()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_wish_a_token_is_for_everything_in_a_form_that_fits() {
+        let few = ["admin".to_owned(), "deliver:sekolah".to_owned(), "read:sekolah".to_owned()];
+        assert_eq!(chosen(&few, None).unwrap(), "admin deliver:sekolah read:sekolah");
+        let mut many: Vec<String> = (0..300).map(|number| format!("read:dataset-{number}")).collect();
+        many.push("admin".to_owned());
+        assert_eq!(chosen(&many, Some(" ")).unwrap(), "admin read");
+        assert_eq!(chosen(&many, Some("read:dataset-7")).unwrap(), "read:dataset-7");
+    }
+
+    #[test]
+    fn nothing_that_is_not_allowed_can_be_wished_for() {
+        let few = ["read:sekolah".to_owned()];
+        for wish in ["read", "deliver:sekolah", "read:sekolah admin", "read:sekolah2"] {
+            assert_eq!(chosen(&few, Some(wish)).unwrap_err().kind, Kind::InvalidScope, "{wish}");
+        }
+    }
 }
