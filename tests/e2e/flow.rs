@@ -11,6 +11,11 @@ use crate::support::{csv, dataset, descriptor, producer, reader, records, regist
 
 const CSV: &str = "text/csv";
 
+/// The identity of a client that [`producer`] made.
+fn identity(client: &Client) -> String {
+    Demo::identity(&client.agency, "sistem").to_string()
+}
+
 /// A dataset under the population contract that one test has to itself, and its producer.
 async fn population(demo: &Demo) -> (String, Client) {
     let name = unique("penduduk");
@@ -76,8 +81,7 @@ async fn the_corrected_file_lands_and_its_receipt_is_verified_offline_and_holds_
     assert_eq!(told["receipt"]["delivery"], body["delivery"]);
     assert_eq!(told["receipt"]["table_version"], body["table_version"]);
     let index = told["receipt"]["audit_index"].as_u64().expect("the index of an audit entry");
-    let entries =
-        demo.audit_entries("kecamatan", &format!("action=delivery.land&actor={}/sistem", producer.agency)).await;
+    let entries = demo.audit_entries("kecamatan", &format!("action=delivery.land&actor={}", identity(&producer))).await;
     assert!(entries.iter().any(|entry| entry["seq"].as_u64() == Some(index)), "{entries:?} lacks {index}");
 
     let other = demo.dir.join(unique("lain.csv"));
@@ -105,8 +109,7 @@ async fn the_same_delivery_again_gets_the_same_bytes_and_has_one_effect() {
         assert_eq!(again.text(), first.text());
     }
     assert_eq!(records(&producer, &dataset, "").await.len(), 5);
-    let landed =
-        demo.audit_entries("kecamatan", &format!("action=delivery.land&actor={}/sistem", producer.agency)).await;
+    let landed = demo.audit_entries("kecamatan", &format!("action=delivery.land&actor={}", identity(&producer))).await;
     assert_eq!(landed.len(), 1, "{landed:#?}");
     let other = producer.deliver(&dataset, rows("b", 5), CSV, &headers).await.wants(422);
     assert_eq!(other.problem(), "idempotency_key_reused");
@@ -324,6 +327,35 @@ async fn a_connector_takes_the_files_of_a_folder_and_puts_the_bad_ones_aside_wit
     admin.put(&absent, &missing).await.expect(200);
     let seen = admin.post(&format!("{absent}/test"), &json!({})).await.wants(200).json();
     assert_eq!(seen["ok"], json!(false), "{seen}");
+}
+
+#[tokio::test]
+async fn a_file_that_returns_to_an_earlier_content_replaces_the_period_again() {
+    let demo = Demo::shared();
+    let dataset = dataset(demo, "kabupaten", "ganti", "tolak").await;
+    let (reader, _) = reader(demo, "kabupaten", &dataset, json!({})).await;
+    let admin = demo.admin("kabupaten");
+    let folder = demo.dir.join(unique("masuk"));
+    std::fs::create_dir(&folder).expect("a folder");
+    let path = format!("/v1/admin/connectors/{}", unique("kotak"));
+    let config = json!({"kind": "files", "dataset": dataset, "config": {"folder": folder, "quiet_seconds": 1}});
+    admin.put(&path, &config).await.expect(200);
+    let file = folder.join("data.csv");
+    for (round, prefix) in ["a", "b", "a", "b", "b", "a"].into_iter().enumerate() {
+        std::fs::write(&file, rows(prefix, 3)).expect("a file");
+        wait_until("the file is settled", SOON, async || {
+            admin.post(&format!("{path}/run"), &json!({})).await.expect(200);
+            (!file.exists()).then_some(())
+        })
+        .await;
+        let seen = records(&reader, &dataset, "select=kode").await;
+        let codes: Vec<_> = seen.iter().filter_map(|record| record["kode"].as_str()).collect();
+        assert_eq!(codes.len(), 3, "round {round}: {codes:?}");
+        assert!(codes.iter().all(|code| code.starts_with(prefix)), "round {round}, {prefix}: {codes:?}");
+    }
+    let journal = admin.get(&format!("/v1/admin/deliveries?dataset={dataset}")).await.wants(200).json();
+    let landed = journal["deliveries"].as_array().expect("deliveries").len();
+    assert_eq!(landed, 5, "the same content twice in a row is one delivery: {journal:#}");
 }
 
 #[tokio::test]

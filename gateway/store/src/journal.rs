@@ -212,6 +212,15 @@ impl Store {
         row.map(|row| record(&row)).transpose()
     }
 
+    /// The delivery of `source` to `dataset` that has this key; an abandoned one has none.
+    ///
+    /// # Errors
+    /// Only if the store cannot be read.
+    pub async fn with_key(&self, dataset: &DatasetId, source: &str, key: &str) -> Result<Option<Record>> {
+        let row = self.db.row(BY_KEY, values![source, dataset.as_str(), key]).await?;
+        row.map(|row| record(&row)).transpose()
+    }
+
     /// Deliveries of `dataset`, or of all, newest first, at most `limit` (1 to [`MAX_PAGE`]).
     ///
     /// # Errors
@@ -331,14 +340,12 @@ fn check_names(delivery: &Delivery) -> Result<()> {
     at_most("an idempotency key", delivery.idempotency_key.len(), MAX_NAME)
 }
 
+const BY_KEY: &str = "SELECT * FROM deliveries
+     WHERE source = $1 AND dataset = $2 AND idempotency_key = $3 AND state <> 'abandoned'";
+
 async fn by_key(tx: &mut Tx, delivery: &Delivery) -> Result<Option<Record>> {
-    let row = tx
-        .row(
-            "SELECT * FROM deliveries
-             WHERE source = $1 AND dataset = $2 AND idempotency_key = $3 AND state <> 'abandoned'",
-            values![&*delivery.source, delivery.dataset.as_str(), &*delivery.idempotency_key],
-        )
-        .await?;
+    let key = values![&*delivery.source, delivery.dataset.as_str(), &*delivery.idempotency_key];
+    let row = tx.row(BY_KEY, key).await?;
     row.map(|row| record(&row)).transpose()
 }
 

@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use simpul_connector_api::{self as api, ConnectorError, PullLimits, Ticket};
 use simpul_core::audit::Outcome;
-use simpul_core::delivery::{Delivery, State};
+use simpul_core::delivery::{Delivery, Mode, State};
 use simpul_core::id::ConnectorId;
-use simpul_schemas::{Format, Lang};
+use simpul_schemas::{Contract, Format, Lang};
 use simpul_store::connectors::{Connector, ConnectorCheckpoint, Run, RunOutcome};
 use tracing::{info, warn};
 
@@ -45,6 +45,10 @@ struct Note {
 
 fn source_of(id: &ConnectorId) -> String {
     format!("konektor/{id}")
+}
+
+fn origin_of(app: &App, id: &ConnectorId) -> String {
+    format!("{}/{id}", app.identity.agency)
 }
 
 fn note_name(source: &str, key: &str) -> String {
@@ -116,13 +120,14 @@ async fn deliver(app: &Arc<App>, connector: &Connector, pull: api::Pull) -> Resu
     let contract = app.contract(&connector.dataset, None).await.map_err(text)?;
     let contract = contract.ok_or_else(|| format!("no contract is registered for {}", connector.dataset))?;
     let source = source_of(&connector.id);
+    let key = standing_key(app, connector, &contract, &pull.key).await.map_err(text)?;
     let submission = Submission {
         contract,
         dataset: connector.dataset.clone(),
-        origin: format!("{}/{}", app.identity.agency, connector.id),
+        origin: origin_of(app, &connector.id),
         source: source.clone(),
         source_sequence: None,
-        key: pull.key.clone(),
+        key: key.clone(),
         format: match pull.format {
             api::Format::Csv => Format::Csv,
             api::Format::Ndjson => Format::Ndjson,
@@ -132,7 +137,7 @@ async fn deliver(app: &Arc<App>, connector: &Connector, pull: api::Pull) -> Resu
         language: Lang::Id,
         dry_run: false,
     };
-    let name = note_name(&source, &pull.key);
+    let name = note_name(&source, &key);
     let (connector_id, ticket, ending) = (connector.id.clone(), pull.ticket.clone(), pull.ending);
     let owner = app.clone();
     let noted = name.clone();
@@ -154,6 +159,26 @@ async fn deliver(app: &Arc<App>, connector: &Connector, pull: api::Pull) -> Resu
         app.store.put_checkpoint(&checkpoint).await.map_err(|error| error.to_string())?;
     }
     Ok((answer, note))
+}
+
+/// The key under which a payload is delivered: its own, unless what landed under that was replaced since. Then the source
+/// has returned to an earlier content, which is a new delivery: its key names the version that it replaced the first time,
+/// so that it too has one effect.
+async fn standing_key(app: &App, connector: &Connector, contract: &Contract, own: &str) -> Result<String, Refusal> {
+    let (dataset, source, origin) = (&connector.dataset, source_of(&connector.id), origin_of(app, &connector.id));
+    let mut key = own.to_owned();
+    if contract.mode() != Mode::Replace {
+        return Ok(key);
+    }
+    while let Some(record) = app.store.with_key(dataset, &source, &key).await? {
+        let State::Landed { table_version, periods, .. } = record.state else { break };
+        let replaced = app.store.landed_since(dataset, &origin, table_version).await?;
+        if !periods.iter().any(|period| replaced.contains(period)) {
+            break;
+        }
+        key = format!("{own}@{table_version}");
+    }
+    Ok(key)
 }
 
 fn source_fault(error: ConnectorError) -> Refusal {
