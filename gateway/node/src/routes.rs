@@ -98,7 +98,7 @@ pub static ROUTES: &[Route] = &[
     route!(POST "/v1/admin/connectors/{connector}/run" Administrator ADMIN "admin.connectors.run" "Pulls what is new, now." admin::run_connector::run),
     route!(GET  "/v1/admin/deliveries" Administrator ADMIN "admin.deliveries.list" "The delivery journal." admin::list_deliveries::run),
     route!(GET  "/v1/admin/link" Administrator ADMIN "admin.link.show" "The link to the parent: queue, age, last contact." admin::show_link::run),
-    route!(GET  "/v1/audit/entries" Administrator ADMIN "audit.show" "Audit entries, newest last: ?after=index&limit=n&action=…&actor=…" admin::show_audit::run),
+    route!(GET  "/v1/audit/entries" Administrator ADMIN "audit.show" "Audit entries, newest last: ?action=…&actor=…&outcome=…&since=…&until=…&limit=n, and with before=index older ones." admin::show_audit::run),
     route!(GET  "/v1/audit/export" Administrator ADMIN "audit.export" "The whole audit log, to be verified offline." admin::export_audit::run),
     route!(GET  "/v1/audit/checkpoint" Administrator ADMIN "audit.checkpoint" "The last signed checkpoint." admin::show_checkpoint::run),
     route!(GET  "/metrics" Public METRICS "metrics" "Figures for Prometheus." console::health::metrics),

@@ -1,4 +1,6 @@
-//! `GET /v1/audit/entries`: the last entries, newest last: `?action=…&actor=…&outcome=…&since=…&until=…&limit=n`
+//! `GET /v1/audit/entries`: the last entries, newest last: `?action=…&actor=…&outcome=…&since=…&until=…&limit=n&before=index`
+//!
+//! `next` is the `before` of the page of older entries.
 
 use axum::extract::Request;
 use axum::response::Response;
@@ -38,15 +40,16 @@ pub async fn run(context: Context, request: Request) -> Result<Response, Refusal
         outcome,
     };
     let limit: usize = query.get("limit").unwrap_or("100").parse().map_err(|_| malformed("limit"))?;
+    let limit = limit.clamp(1, MOST);
+    let before: u64 = query.get("before").map_or(Ok(u64::MAX), str::parse).map_err(|_| malformed("before"))?;
     let app = context.app.clone();
     let work = tokio::task::spawn_blocking(move || {
-        let wanted = app.audit.newest_first().take(LOOK_BACK).filter(|entry| match entry {
-            Ok(entry) => filter.takes(entry),
-            Err(_) => true,
-        });
-        wanted.take(limit.min(MOST)).collect::<Result<Vec<_>, _>>()
+        let older = app.audit.newest_first().skip_while(|entry| entry.as_ref().is_ok_and(|entry| entry.seq >= before));
+        let wanted = older.take(LOOK_BACK).filter(|entry| entry.as_ref().map_or(true, |entry| filter.takes(entry)));
+        wanted.take(limit).collect::<Result<Vec<_>, _>>()
     });
     let mut entries = work.await.map_err(Refusal::internal)?.map_err(Refusal::internal)?;
     entries.reverse();
-    Ok(answer::json(&json!({"entries": entries, "next": null})))
+    let next = entries.first().map(|oldest| oldest.seq).filter(|seq| entries.len() == limit && *seq > 0);
+    Ok(answer::json(&json!({"entries": entries, "next": next})))
 }

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;
 use simpul_certs::jws;
-use simpul_core::audit::{LogKey, VerifyOptions, verify_export};
+use simpul_core::audit::{Checkpoint, Comparison, LogKey, Verified, VerifyOptions, compare_exports, verify_export};
+use simpul_store::audit_log::verify_ed25519;
 use tokio::io::AsyncWriteExt;
 
 use super::data::connect;
@@ -33,6 +34,9 @@ pub enum Command {
         /// The last so many
         #[arg(long, default_value_t = 50)]
         limit: u32,
+        /// Only entries before this index
+        #[arg(long)]
+        before: Option<u64>,
         #[command(flatten)]
         client: Client,
     },
@@ -44,20 +48,32 @@ pub enum Command {
         #[command(flatten)]
         client: Client,
     },
+    /// Print the log's last signed checkpoint: kept elsewhere, it shows later that nothing before it was rewritten
+    #[command(after_help = "Example:\n  simpul audit checkpoint --profile admin.toml >2026-11-30.checkpoint")]
+    Checkpoint(Client),
     /// Verify an exported log, offline
     #[command(
-        after_help = "Exit status 0 only if everything holds; otherwise the first bad entry is named.\nPin the log's key with --key to be sure that it is your node's and not a copy signed by somebody else."
+        after_help = "Examples:\n  simpul audit verify audit.txt\n  simpul audit verify audit.txt --checkpoint 2026-11-30.checkpoint\n  simpul audit verify audit.txt --other audit-of-last-year.txt\n\nExit status 0 only if everything holds; otherwise the first bad entry is named.\nPin the log's key with --key to be sure that it is your node's and not a copy signed by somebody else."
     )]
-    Verify {
-        /// Exported log
-        file: PathBuf,
-        /// The log's key, as its node printed it
-        #[arg(long)]
-        key: Option<String>,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Verify(VerifyArgs),
+}
+
+#[derive(Args)]
+pub struct VerifyArgs {
+    /// Exported log
+    file: PathBuf,
+    /// The log's key, as its node printed it
+    #[arg(long)]
+    key: Option<String>,
+    /// A checkpoint of this log that was kept (`simpul audit checkpoint`): the log must contain it
+    #[arg(long)]
+    checkpoint: Option<PathBuf>,
+    /// Another export of this log: one must continue the other, or the entry is named at which they part
+    #[arg(long)]
+    other: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Subcommand)]
@@ -86,9 +102,14 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
 /// Runs an audit command.
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Show { action, actor, outcome, limit, client } => {
-            let wanted =
-                [("action", action), ("actor", actor), ("outcome", outcome), ("limit", Some(limit.to_string()))];
+        Command::Show { action, actor, outcome, limit, before, client } => {
+            let wanted = [
+                ("action", action),
+                ("actor", actor),
+                ("outcome", outcome),
+                ("limit", Some(limit.to_string())),
+                ("before", before.map(|index| index.to_string())),
+            ];
             let pairs: Vec<_> = wanted.into_iter().filter_map(|(key, value)| value.map(|value| (key, value))).collect();
             let answer = block_on(async {
                 let node = connect(&client, true)?;
@@ -111,7 +132,19 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Export { output, client } => block_on(export(&output, &client)),
-        Command::Verify { file, key, json } => verify(&file, key.as_deref(), json),
+        Command::Checkpoint(client) => {
+            let note = block_on(async {
+                let node = connect(&client, true)?;
+                Ok(node.open(node.request(Method::GET, "/v1/audit/checkpoint").await?).await?.text().await?)
+            })?;
+            if client.json {
+                println!("{}", serde_json::json!({ "checkpoint": note }))
+            } else {
+                print!("{note}")
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Verify(args) => verify(&args),
     }
 }
 
@@ -126,52 +159,71 @@ async fn export(path: &Path, client: &Client) -> anyhow::Result<ExitCode> {
     }
     file.sync_all().await?;
     tokio::fs::rename(&partial, path).await?;
-    verify(path, None, client.json)
+    verify(&VerifyArgs { file: path.to_owned(), key: None, checkpoint: None, other: None, json: client.json })
 }
 
-fn verify(path: &Path, key: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let key = key.map(|text| text.parse::<LogKey>().map_err(|error| anyhow::anyhow!("--key: {error}"))).transpose()?;
-    let options = VerifyOptions { pinned: key, ..VerifyOptions::default() };
-    match verify_export(BufReader::with_capacity(1 << 16, file), &options, &simpul_store::audit_log::verify_ed25519) {
-        Ok(verified) => {
-            if json {
-                println!(
-                    "{}",
-                    serde_json::json!({
-                        "valid": true, "entries": verified.entries, "checkpoints": verified.checkpoints,
-                        "origin": verified.origin.as_str(), "root": verified.root, "key": verified.key.to_string(), "pinned": verified.pinned,
-                    })
-                );
-            } else {
-                println!(
-                    "valid: {} entries of {}, {} checkpoints",
-                    verified.entries,
-                    verified.origin.as_str(),
-                    verified.checkpoints
-                );
-                println!(
-                    "root {}\nkey  {}{}",
-                    verified.root,
-                    verified.key,
-                    if verified.pinned {
-                        " (pinned)"
-                    } else {
-                        " (from the file: compare it with the node's, or give --key)"
-                    }
-                );
-            }
-            Ok(ExitCode::SUCCESS)
+/// Verifies by itself, then against the checkpoint and the other export, if they are given.
+fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
+    let key = args.key.as_ref().map(|text| text.parse::<LogKey>().map_err(|error| anyhow::anyhow!("--key: {error}")));
+    let mut options = VerifyOptions { pinned: key.transpose()?, ..VerifyOptions::default() };
+    let mut checked = verify_export(open(&args.file)?, &options, &verify_ed25519);
+    if let (Ok(verified), Some(path)) = (&checked, &args.checkpoint) {
+        let note = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        match Checkpoint::open(&note, &verified.key, &verify_ed25519) {
+            Ok(checkpoint) => options.remembered = Some(checkpoint),
+            Err(error) => return Ok(not_valid(args.json, None, &format!("{}: {error}", path.display()))),
         }
-        Err(bad) => {
-            if json {
-                println!("{}", serde_json::json!({"valid": false, "index": bad.index, "what": bad.to_string()}));
-            } else {
-                println!("NOT VALID: {bad}");
+        checked = verify_export(open(&args.file)?, &options, &verify_ed25519);
+    }
+    let verified = match checked {
+        Ok(verified) => verified,
+        Err(bad) => return Ok(not_valid(args.json, Some(bad.index), &bad.to_string())),
+    };
+    if let Some(other) = &args.other {
+        let options = VerifyOptions { remembered: None, ..options };
+        match compare_exports(open(&args.file)?, open(other)?, &options, &verify_ed25519) {
+            Ok(Comparison::Same | Comparison::Continues { .. }) => {}
+            Ok(Comparison::Fork { index }) => {
+                let what = "the log told two stories: both files are signed, and from this entry on they differ";
+                return Ok(not_valid(args.json, Some(index), &format!("entry {index}: {what}")));
             }
-            Ok(ExitCode::from(1))
+            Ok(Comparison::Unrelated) => return Ok(not_valid(args.json, None, "the two files are of different logs")),
+            Err((which, bad)) => {
+                let path = [&args.file, other][which];
+                return Ok(not_valid(args.json, Some(bad.index), &format!("{}: {bad}", path.display())));
+            }
         }
     }
+    tell_valid(args.json, &verified);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open(path: &Path) -> anyhow::Result<BufReader<File>> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(BufReader::with_capacity(1 << 16, file))
+}
+
+fn not_valid(json: bool, index: Option<u64>, what: &str) -> ExitCode {
+    if json {
+        println!("{}", serde_json::json!({"valid": false, "index": index, "what": what}));
+    } else {
+        println!("NOT VALID: {what}");
+    }
+    ExitCode::from(1)
+}
+
+fn tell_valid(json: bool, verified: &Verified) {
+    let Verified { entries, checkpoints, origin, root, key, pinned, .. } = verified;
+    if json {
+        let told = serde_json::json!({
+            "valid": true, "entries": entries, "checkpoints": checkpoints, "origin": origin.as_str(), "root": root,
+            "key": key.to_string(), "pinned": pinned,
+        });
+        return println!("{told}");
+    }
+    println!("valid: {entries} entries of {}, {checkpoints} checkpoints", origin.as_str());
+    let source = if *pinned { "(pinned)" } else { "(from the file: compare it with the node's, or give --key)" };
+    println!("root {root}\nkey  {key} {source}");
 }
 
 /// Runs a receipt command.
