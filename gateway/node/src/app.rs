@@ -18,9 +18,9 @@ use simpul_core::receipt::Receipt;
 use simpul_core::time::Timestamp;
 use simpul_lake::Lake;
 use simpul_schemas::Contract;
-use simpul_store::Store;
 use simpul_store::audit_log::{AuditLog, AuditOptions};
 use simpul_store::registry::{Agency, Client, Role};
+use simpul_store::{FolderLock, Store};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,6 +31,7 @@ use crate::config::Config;
 use crate::contracts::Contracts;
 use crate::door::Entrance;
 use crate::flows::decompress::DecodeLimits;
+use crate::flows::intake::clear_quarantine;
 use crate::flows::{forward, land};
 use crate::limits::Limits;
 use crate::refusal::{Kind, Refusal};
@@ -82,6 +83,8 @@ pub struct App {
     interrupted: Mutex<HashMap<(String, String), u64>>,
     datasets: Locks<DatasetId>,
     connectors: Locks<ConnectorId>,
+    /// Keeps other processes out of the data folder; a store in the folder does that itself.
+    _folder: Option<FolderLock>,
 }
 
 impl App {
@@ -107,9 +110,9 @@ impl App {
             let folder = data.join(folder);
             std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
-        let location = match config.node.store.as_str() {
-            "" => data.join("simpul.sqlite").display().to_string(),
-            url => url.to_owned(),
+        let (location, folder) = match config.node.store.as_str() {
+            "" => (data.join("simpul.sqlite").display().to_string(), None),
+            url => (url.to_owned(), Some(FolderLock::acquire(data)?)),
         };
         let store = Store::connect(&location).await?;
         let lake = Lake::open(data.join("lake"))?;
@@ -136,6 +139,7 @@ impl App {
             interrupted: Mutex::default(),
             datasets: Locks::default(),
             connectors: Locks::default(),
+            _folder: folder,
             config,
         });
         app.register_administrators().await?;
@@ -223,6 +227,8 @@ impl App {
             row_bytes: limits.row_bytes,
             columns: limits.columns,
             errors: limits.report_errors,
+            document_bytes: limits.document_bytes,
+            key_bytes: limits.key_bytes,
             ..simpul_schemas::Limits::default()
         }
     }
@@ -352,17 +358,6 @@ impl App {
         }
     }
 
-    /// Removes refused rows that were kept for longer than [`KEEP_QUARANTINE`].
-    fn clear_quarantine(&self) {
-        let Ok(files) = std::fs::read_dir(self.config.node.data.join("quarantine")) else { return };
-        for file in files.flatten() {
-            let age = file.metadata().and_then(|data| data.modified()).ok().and_then(|at| at.elapsed().ok());
-            if age.is_some_and(|age| age > KEEP_QUARANTINE) {
-                let _ = std::fs::remove_file(file.path());
-            }
-        }
-    }
-
     /// Merges, checkpoints and vacuums tables until the node stops.
     pub async fn maintain(self: Arc<Self>) {
         loop {
@@ -370,7 +365,8 @@ impl App {
                 () = self.stop.cancelled() => return,
                 () = tokio::time::sleep(Duration::from_secs(600)) => {}
             }
-            self.clear_quarantine();
+            let folder = self.config.node.data.join("quarantine");
+            clear_quarantine(&folder, KEEP_QUARANTINE, self.config.limits.quarantine_total_bytes);
             let kept = match forward::needed_versions(&self).await {
                 Ok(kept) => kept,
                 Err(error) => {

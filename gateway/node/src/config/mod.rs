@@ -177,6 +177,17 @@ pub struct Limits {
     /// Bytes of refused rows kept in quarantine for one delivery.
     #[schemars(range(min = 1024))]
     pub quarantine_bytes: u64,
+    /// Bytes of refused rows kept in quarantine for all deliveries together: beyond that the oldest go, as those older than
+    /// 30 days do.
+    #[schemars(range(min = 1_048_576))]
+    pub quarantine_total_bytes: u64,
+    /// Bytes of a delivery in one JSON document, which is read as a whole before its rows are checked. Larger ones come as
+    /// NDJSON or CSV.
+    #[schemars(range(min = 1024, max = 1_073_741_824))]
+    pub document_bytes: usize,
+    /// Bytes of memory for the primary and unique keys of one delivery: about 100 for each row.
+    #[schemars(range(min = 1_048_576))]
+    pub key_bytes: usize,
     /// Seconds without a byte after which a body is given up.
     #[schemars(range(min = 1, max = 600))]
     pub body_stall_s: u64,
@@ -224,6 +235,9 @@ impl Default for Limits {
             columns: 4096,
             report_errors: 1000,
             quarantine_bytes: 64 << 20,
+            quarantine_total_bytes: 1 << 30,
+            document_bytes: 64 << 20,
+            key_bytes: 1 << 30,
             body_stall_s: 30,
             body_min_rate: 1000,
             header_s: 10,

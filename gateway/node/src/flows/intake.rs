@@ -4,11 +4,12 @@
 //! and a fast one is slowed to the speed of validation. Memory is flat whatever the size of the body.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::compute::take_record_batch;
 use arrow_array::{RecordBatch, UInt32Array};
@@ -227,5 +228,51 @@ impl Quarantine {
             Some(file) => file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all(),
             None => Ok(()),
         }
+    }
+}
+
+/// Removes from the folder `quarantine` what was kept for longer than `age`, and the oldest of what is more than `total` bytes.
+pub fn clear_quarantine(quarantine: &Path, age: Duration, total: u64) {
+    let Ok(files) = fs::read_dir(quarantine) else { return };
+    let known = files.flatten().filter_map(|file| {
+        let data = file.metadata().ok()?;
+        Some((data.modified().ok()?, data.len(), file.path()))
+    });
+    let mut newest_first: Vec<_> = known.collect();
+    newest_first.sort_by(|a, b| b.cmp(a));
+    let mut kept = 0;
+    for (modified, bytes, path) in newest_first {
+        kept += bytes;
+        if kept > total || modified.elapsed().is_ok_and(|old| old > age) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn old_rows_leave_quarantine_and_the_oldest_of_too_many() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes, hours) in [("a", 10, 1), ("b", 10, 2), ("c", 10, 3), ("d", 1, 100)] {
+            let path = folder.path().join(name);
+            fs::write(&path, vec![b'x'; bytes]).unwrap();
+            let at = SystemTime::now() - Duration::from_secs(hours * 3600);
+            File::options().write(true).open(&path).unwrap().set_modified(at).unwrap();
+        }
+        let left = |age: u64, total| {
+            clear_quarantine(folder.path(), Duration::from_secs(age * 3600), total);
+            let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|f| f.unwrap().file_name()).collect();
+            names.sort();
+            names.into_iter().map(|name| name.into_string().unwrap()).collect::<String>()
+        };
+        assert_eq!(left(1000, 1000), "abcd");
+        assert_eq!(left(50, 1000), "abc");
+        assert_eq!(left(50, 29), "ab");
+        assert_eq!(left(50, 5), "");
     }
 }
