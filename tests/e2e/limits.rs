@@ -21,7 +21,7 @@ use crate::lone::{
 };
 
 /// A node whose limits are small enough to be met in a test.
-fn narrow() -> anyhow::Result<&'static Lone> {
+pub fn narrow() -> anyhow::Result<&'static Lone> {
     static NODE: Kept = Kept::new();
     kept(&NODE, || {
         Setup::default()
@@ -47,7 +47,7 @@ const ROOM: u64 = 64 << 10;
 const DOCUMENT: u64 = 64 << 10;
 
 /// Does `act` and fails when the node's memory went up by more than [`ROOM`] at any moment.
-async fn within_memory<T>(node: &Lone, act: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+pub async fn within_memory<T>(node: &Lone, act: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     within(node, ROOM, act).await
 }
 
@@ -106,6 +106,22 @@ async fn c02_a_body_that_stalls_is_answered_408_and_its_key_is_free_again() -> a
     ensure!(again.status == 201, "{}", again.body);
     case.expect_rows(4);
     case.is_unharmed().await
+}
+
+#[tokio::test]
+async fn c02_a_body_that_drips_for_a_minute_is_answered_408() -> anyhow::Result<()> {
+    let case = Case::open(narrow()?, "c02b").await?;
+    let drops = futures::stream::unfold(0_u32, |number| async move {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        Some((Ok::<_, std::io::Error>(format!("A{number},,1,,,x\n")), number + 1))
+    });
+    let body = futures::stream::iter([Ok(HEADER.to_owned())]).chain(drops);
+    let started = Instant::now();
+    let answer = Answer::of(case.push("c02b", reqwest::Body::wrap_stream(body))).await?;
+    ensure!((answer.status, answer.problem()) == (408, "timeout"), "{}", answer.body);
+    ensure!(started.elapsed() > Duration::from_secs(55), "a slow link gets its minute: {:?}", started.elapsed());
+    case.refused(&answer).await?;
+    Ok(())
 }
 
 #[tokio::test]
@@ -207,6 +223,20 @@ async fn c08_many_bombs_at_once_take_what_eight_take_and_others_are_served() -> 
     ensure!(slowest < Duration::from_secs(5), "another client waited {slowest:?}");
     ensure!(peak < before + ((8 * 8) << 10) + ROOM, "{before} KiB before, {peak} KiB at most");
     case.is_unharmed().await
+}
+
+#[tokio::test]
+async fn d04_a_cell_of_a_gibibyte_is_refused_with_flat_memory() -> anyhow::Result<()> {
+    let (node, _turn) = watched().await?;
+    let case = Case::open(node, "d04-gib").await?;
+    let first = format!("{HEADER}A3,,1,,,\"");
+    let push = case.push("gib", repeated(first.as_bytes(), vec![b'x'; 1 << 20], 1023));
+    let answer = within_memory(node, Answer::of(push)).await?;
+    ensure!((answer.status, answer.problem()) == (422, "file_invalid"), "{}", answer.body);
+    let error = &answer.body["errors"][0];
+    ensure!(error["place"]["row"] == 2, "the row is not named: {}", answer.body);
+    case.refused(&answer).await?;
+    Ok(())
 }
 
 #[tokio::test]

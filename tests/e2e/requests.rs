@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use reqwest::Method;
-use reqwest::header::HeaderValue;
+use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::json;
 use simpul_core::digest::Digest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::lone::{Answer, Caller, Case, GOOD, HEADER, PATIENCE, READER, converse, gzip, shared, shown, zstd};
+use crate::limits::{narrow, within_memory};
+use crate::lone::{
+    Answer, Caller, Case, GOOD, HEADER, PATIENCE, PRODUCER, READER, converse, gzip, shared, shown, zstd,
+};
 
 /// One refusal of a delivery, from its request to its snapshot.
 macro_rules! refused {
@@ -52,7 +55,27 @@ async fn c03_lengths_that_contradict_each_other_are_answered_400_and_the_connect
         ensure!(came.starts_with("HTTP/1.1 400"), "{what}: {came}");
         ensure!(closed, "{what}: the connection stays open");
     }
+    refused_below_requests(&case, "malformed").await?;
     case.is_unharmed().await
+}
+
+/// What HTTP refused before there was a request is in the audit log too, under the name of who holds the certificate.
+async fn refused_below_requests(case: &Case<'_>, reason: &str) -> anyhow::Result<()> {
+    let recorded = async {
+        loop {
+            let answer = case.admin.get("/v1/audit/entries?action=http.refuse&limit=1000").await?;
+            let entries = answer.body["entries"].as_array().context("entries")?;
+            let own = |entry: &&serde_json::Value| {
+                entry["reason"] == reason && entry["actor"].as_str().is_some_and(|actor| actor.ends_with(PRODUCER))
+            };
+            if let Some(entry) = entries.iter().find(own) {
+                ensure!(entry["outcome"] == "refused" && entry["object"] == "exchange", "{entry}");
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, recorded).await.with_context(|| format!("no entry about {reason}"))?
 }
 
 #[tokio::test]
@@ -87,6 +110,7 @@ async fn c04_the_same_over_http_1_1() -> anyhow::Result<()> {
         ensure!(came.starts_with("HTTP/1.1 431"), "{what}: {}", came.chars().take(300).collect::<String>());
         ensure!(closed, "{what}: the connection stays open");
     }
+    refused_below_requests(&case, "headers_too_large").await?;
     case.is_unharmed().await
 }
 
@@ -144,6 +168,7 @@ async fn c12_a_compressed_body_that_is_cut_or_broken_leaves_no_row() -> anyhow::
         ("gzip with another checksum", flipped, "gzip"),
         ("no gzip at all", GOOD.into(), "gzip"),
         ("nothing", Vec::new(), "gzip"),
+        ("zstd with another checksum", with_wrong_checksum(&frame), "zstd"),
         ("cut zstd", frame[..frame.len() - 6].to_vec(), "zstd"),
         ("no zstd at all", GOOD.into(), "zstd"),
     ] {
@@ -158,6 +183,14 @@ async fn c12_a_compressed_body_that_is_cut_or_broken_leaves_no_row() -> anyhow::
     let again = Answer::of(case.push("cut-gzip", whole).header("content-encoding", "gzip")).await?;
     ensure!(again.status == 201 && again.body["rows"]["accepted"] == 40_000, "{}", again.body);
     Ok(())
+}
+
+/// A zstd frame that announces a checksum of its content (RFC 8878, section 3.1.1) and carries another.
+fn with_wrong_checksum(frame: &[u8]) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    frame[4] |= 4;
+    frame.extend([0x13, 0x57, 0x9b, 0xdf]);
+    frame
 }
 
 #[tokio::test]
@@ -319,6 +352,29 @@ async fn c20_a_sequence_number_older_than_the_last_is_answered_409() -> anyhow::
 }
 
 #[tokio::test]
+async fn a_header_that_decides_something_and_comes_twice_is_answered_400() -> anyhow::Result<()> {
+    let case = Case::open(shared()?, "ganda").await?;
+    let child = case.client("64.02.05.kecamatan/simpul", &["forward"], &json!({})).await?;
+    for (name, first, second) in [
+        ("simpul-origin", "64.02.05.kecamatan/a", "64.03.dukcapil/siak"),
+        ("simpul-sequence", "1", "2"),
+        ("simpul-contract-version", "1.0.0", "1.0.0"),
+        ("idempotency-key", "a", "b"),
+        ("content-type", "text/csv", "application/json"),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.append(name, HeaderValue::from_static(first));
+        headers.append(name, HeaderValue::from_static(second));
+        let doubled = forward(&child, &case, "ganda", "21", GOOD.to_owned()).headers(headers);
+        let answer = Answer::of(doubled).await?;
+        ensure!((answer.status, answer.problem()) == (400, "malformed"), "{name}: {}", answer.body);
+        ensure!(answer.body["detail"].as_str().is_some_and(|text| text.contains(name)), "{}", answer.body);
+        case.refused(&answer).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_media_type_that_is_not_read_yet_or_not_known_is_answered_415() -> anyhow::Result<()> {
     let case = Case::open(shared()?, "media").await?;
     let send = |kind: &str| {
@@ -398,6 +454,40 @@ fn request_block() -> Vec<u8> {
     block
 }
 
+/// POST of CSV to `path` with a token, whose body is still to come.
+fn delivery_block(path: &str, token: &str) -> Vec<u8> {
+    let mut block = vec![0x83, 0x87];
+    let authorization = format!("Bearer {token}");
+    for (name, value) in [
+        (":path", path),
+        (":authority", "localhost"),
+        ("content-type", "text/csv"),
+        ("idempotency-key", "kosong"),
+        ("authorization", &authorization),
+    ] {
+        block.push(0);
+        for text in [name, value] {
+            block.extend(length_prefix(text.len()));
+            block.extend(text.bytes());
+        }
+    }
+    block
+}
+
+/// A length as HPACK writes it (RFC 7541, section 5.1), with a prefix of seven bits.
+fn length_prefix(length: usize) -> Vec<u8> {
+    if length < 127 {
+        return vec![length as u8];
+    }
+    let (mut bytes, mut rest) = (vec![127], length - 127);
+    while rest >= 128 {
+        bytes.push((rest % 128) as u8 | 0x80);
+        rest /= 128;
+    }
+    bytes.push(rest as u8);
+    bytes
+}
+
 /// Whether the bytes hold a GOAWAY frame, and its error code.
 fn goaway(mut bytes: &[u8]) -> Option<u32> {
     while bytes.len() >= 9 {
@@ -414,7 +504,7 @@ fn goaway(mut bytes: &[u8]) -> Option<u32> {
 /// Sends `piece` again and again until the node closes the connection; gives the error code of its GOAWAY and how many
 /// bytes it took.
 async fn flood(case: &Case<'_>, mut piece: impl FnMut(u32) -> Vec<u8>) -> anyhow::Result<(Option<u32>, usize)> {
-    const MOST: usize = 64 << 20;
+    const MOST: usize = 4 << 30;
     let stream = case.node.connect(&case.producer.tls, "h2").await?;
     let (mut reader, mut writer) = tokio::io::split(stream);
     let came = tokio::spawn(async move {
@@ -452,6 +542,7 @@ async fn c28_a_rapid_reset_ends_the_connection_and_nobody_else_notices() -> anyh
     let reset = |stream| [frame(1, 0x5, stream, &block), frame(3, 0, stream, &8_u32.to_be_bytes())].concat();
     let (code, sent) = flood(&case, reset).await?;
     ensure!(code == Some(11), "GOAWAY {code:?} after {sent} bytes, expected ENHANCE_YOUR_CALM");
+    refused_below_requests(&case, "flood").await?;
     case.is_unharmed().await
 }
 
@@ -477,6 +568,47 @@ async fn c29_a_continuation_flood_and_other_floods_end_the_connection() -> anyho
     };
     let (code, sent) = flood(&case, large).await?;
     ensure!(code.is_some() && sent < 8 << 20, "large CONTINUATION: {code:?} after {sent}");
+    case.is_unharmed().await
+}
+
+#[tokio::test]
+async fn c29_frames_that_ask_for_nothing_end_with_their_connection_and_take_no_memory() -> anyhow::Result<()> {
+    let case = Case::open(narrow()?, "c29-sepi").await?;
+    // A connection without a request has as long as a header may take.
+    for (what, kind, payload) in [("PING", 6, &[0; 8][..]), ("SETTINGS", 4, &[]), ("unknown frames", 0x55, &[7; 64])] {
+        let piece = frame(kind, 0, 0, payload);
+        let (code, sent) = within_memory(case.node, flood(&case, |_| piece.clone())).await.context(what)?;
+        ensure!(code.is_some(), "{what}: no GOAWAY after {sent} bytes");
+    }
+    // Empty pieces of a body are no body.
+    let mut started = false;
+    let (token, path) = (&case.producer.token, case.path());
+    let empty = |_| match std::mem::replace(&mut started, true) {
+        false => frame(1, 0x4, 1, &delivery_block(&path, token)),
+        true => frame(0, 0, 1, &[]),
+    };
+    let (code, sent) = within_memory(case.node, flood(&case, empty)).await.context("empty DATA")?;
+    ensure!(code.is_some(), "empty DATA: no GOAWAY after {sent} bytes");
+    case.is_unharmed().await
+}
+
+#[tokio::test]
+async fn c29_a_header_block_that_unfolds_to_megabytes_is_refused_with_flat_memory() -> anyhow::Result<()> {
+    let case = Case::open(narrow()?, "c29-hpack").await?;
+    let mut number = 0;
+    let bomb = |stream| {
+        number += 1;
+        let mut block = request_block();
+        if number == 1 {
+            // A value of 4,000 bytes goes to the dynamic table, where each byte 0xbe stands for it again.
+            block.extend([0x40, 1, b'a', 0x7f, 0xa1, 0x1e]);
+            block.extend([b'b'; 4000]);
+        }
+        block.extend([0xbe; 8000]);
+        frame(1, 0x5, stream, &block)
+    };
+    let (code, sent) = within_memory(case.node, flood(&case, bomb)).await?;
+    println!("GOAWAY {code:?} after {sent} bytes");
     case.is_unharmed().await
 }
 

@@ -161,17 +161,39 @@ pub fn own(action: &str, object: &str, outcome: Outcome) -> EntryDraft {
     EntryDraft::new(SYSTEM, action, object, outcome)
 }
 
-/// Records a refused handshake. At most a few a second are written one by one, so that a flood of strangers cannot fill the
-/// disk; the counter `simpul_tls_refused_total` has them all.
+/// Records a refused handshake.
 pub async fn handshake_refused(app: &App, entrance: Entrance, peer: SocketAddr, reason: &str) {
+    refused_at_the_door(app, "tls.refuse", entrance, peer, (ANONYMOUS.to_owned(), "handshake", reason)).await;
+}
+
+/// Records a connection that the HTTP layer ended because of what came over it: the reason's word and its text.
+pub async fn connection_refused(
+    app: &App,
+    entrance: Entrance,
+    peer: SocketAddr,
+    actor: Option<&Identity>,
+    (word, text): (&str, &str),
+) {
+    let actor = actor.map_or_else(|| ANONYMOUS.to_owned(), ToString::to_string);
+    refused_at_the_door(app, "http.refuse", entrance, peer, (actor, word, text)).await;
+}
+
+/// At most a few a second are written one by one, so that a flood cannot fill the disk; the counters have them all.
+async fn refused_at_the_door(
+    app: &App,
+    action: &str,
+    entrance: Entrance,
+    peer: SocketAddr,
+    (actor, word, text): (String, &str, &str),
+) {
     if !app.limits.stranger() {
         return;
     }
-    let draft = EntryDraft::new(ANONYMOUS, "tls.refuse", entrance.as_str(), Outcome::Refused)
-        .because("handshake")
+    let draft = EntryDraft::new(actor, action, entrance.as_str(), Outcome::Refused)
+        .because(word)
         .with("peer", peer.ip().to_string())
-        .with("error", reason);
+        .with("error", text);
     if let Err(refusal) = append(app, draft).await {
-        tracing::error!(internal = refusal.internal, "a refused handshake could not be recorded");
+        tracing::error!(action, internal = refusal.internal, "a refusal at the door could not be recorded");
     }
 }

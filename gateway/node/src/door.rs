@@ -209,7 +209,8 @@ impl Context {
         let agreements = self.app.store.agreements_for(&caller.identity.agency, dataset).await?;
         let request = access::Request { identity: &caller.identity, operation, dataset };
         let agreement = access::decide(&request, &agreements, self.app.now())?.clone();
-        let scoped = caller.token.as_ref().is_some_and(|token| token.has_scope(&operation.scope(dataset)));
+        let scopes = [&*operation.scope(dataset), operation.as_str()];
+        let scoped = caller.token.as_ref().is_some_and(|token| scopes.iter().any(|scope| token.has_scope(scope)));
         if !scoped {
             return Err(insufficient_scope(&operation.scope(dataset)));
         }
@@ -326,7 +327,7 @@ where
     let serving = server.serve_connection(io, service);
     tokio::pin!(serving);
     tokio::select! {
-        result = serving.as_mut() => if let Err(error) = result { debug!(%error, "connection ended") },
+        result = serving.as_mut() => if let Err(error) = result { broken_off(app, &watched, error).await },
         () = app.stop.cancelled() => {
             serving.as_mut().graceful_shutdown();
             let _ = serving.await;
@@ -336,6 +337,40 @@ where
             let _ = tokio::time::timeout(Duration::from_secs(5), serving).await;
         }
     }
+}
+
+/// A connection that ended in the middle. What hyper refused before a request came of it (a head that is none, lengths that
+/// contradict each other, a flood of frames) reached no handler, so its entry is written here.
+async fn broken_off(app: &App, connection: &Connection, error: Box<dyn std::error::Error + Send + Sync>) {
+    let (reason, text) = (refused_by_http(error.as_ref()), chain(error.as_ref()));
+    debug!(error = text, "connection ended");
+    let Some(reason) = reason else { return };
+    metrics::counter!("gw_reject_total", "reason" => reason).increment(1);
+    let actor = connection.identity.as_ref().and_then(|identity| identity.as_ref().ok()).map(|peer| &peer.identity);
+    auditing::connection_refused(app, connection.entrance, connection.peer, actor, (reason, &text)).await;
+}
+
+/// Why the HTTP layer ended a connection, if it did so and not the other side.
+fn refused_by_http(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let error = error.downcast_ref::<hyper::Error>()?;
+    if error.is_parse_too_large() {
+        return Some("headers_too_large");
+    }
+    if error.is_parse() {
+        return Some("malformed");
+    }
+    let h2 = std::error::Error::source(error)?.downcast_ref::<h2::Error>()?;
+    match h2.reason() {
+        Some(h2::Reason::ENHANCE_YOUR_CALM) if h2.is_library() => Some("flood"),
+        Some(_) if h2.is_library() => Some("malformed"),
+        _ => None,
+    }
+}
+
+/// An error with what is behind it.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
+    causes.collect::<Vec<_>>().join(": ")
 }
 
 /// Ends when nothing was asked for during `first` at the beginning, or during `later` after a request.

@@ -320,6 +320,8 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NoSpace => Self::new(Kind::NoSpace, "").because("store: no space"),
+            // Two administrators at the same time: the checks of one were made before the other's act.
+            StoreError::Conflict { .. } => Self::new(Kind::VersionConflict, "").because(error),
             other => Self::internal(format!("store: {other}")),
         }
     }

@@ -73,12 +73,12 @@ async fn parquet(context: &Context, wanted: &Wanted, headers: &HeaderMap) -> Res
     context.account.note("rows", extract.rows);
     context.account.note("version", extract.version);
     let etag = format!("\"{}\"", extract.sha256);
-    let matches =
-        |name| headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(&etag));
+    let named = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let matches = |name| named(name).split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag);
     let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
     let mut response = if matches(header::IF_NONE_MATCH) {
         answer::not_modified(FORMS[0].1)
-    } else if range.is_some() && (!headers.contains_key(header::IF_RANGE) || matches(header::IF_RANGE)) {
+    } else if range.is_some() && (!headers.contains_key(header::IF_RANGE) || named(header::IF_RANGE) == etag) {
         part(&extract, range.unwrap_or_default()).await?
     } else {
         whole(&extract).await?

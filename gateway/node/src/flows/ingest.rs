@@ -51,6 +51,9 @@ pub const SEQUENCE: HeaderName = HeaderName::from_static("simpul-sequence");
 /// Who delivered first, for a forwarded delivery: `agency/client`.
 pub const ORIGIN: HeaderName = HeaderName::from_static("simpul-origin");
 
+/// The most empty pieces of a body in a row.
+const MAX_EMPTY: u32 = 1000;
+
 /// The media types of deliveries.
 const MEDIA_TYPES: [(&str, Format); 5] = [
     ("text/csv", Format::Csv),
@@ -106,6 +109,7 @@ pub async fn push(context: Context, request: Request) -> Result<Response, Refusa
     let app = context.app.clone();
     let dataset: DatasetId = context.name("dataset")?;
     let headers = request.headers().clone();
+    said_once(&headers)?;
     let (operation, origin) = origin(&context, &headers)?;
     if headers.contains_key(SEQUENCE) != (operation == Operation::Forward) {
         return Err(Refusal::new(Kind::Malformed, "Simpul-Sequence and Simpul-Origin go together"));
@@ -165,6 +169,16 @@ async fn begin(app: &App, delivery: &Delivery) -> Result<Begin, Refusal> {
         return Ok(app.store.begin(delivery).await?);
     }
     Ok(found)
+}
+
+/// Refuses a header that comes twice with what this node takes from its first: somebody on the way may take the other.
+fn said_once(headers: &HeaderMap) -> Result<(), Refusal> {
+    let single =
+        [header::CONTENT_TYPE, IDEMPOTENCY_KEY, CONTENT_DIGEST, REPR_DIGEST, CONTRACT_VERSION, SEQUENCE, ORIGIN];
+    match single.iter().find(|name| headers.get_all(*name).iter().count() > 1) {
+        Some(name) => Err(Refusal::new(Kind::Malformed, format!("{name} comes more than once"))),
+        None => Ok(()),
+    }
 }
 
 /// Who may deliver for whom: an agency system for itself, a child node for the agencies of its area.
@@ -287,7 +301,7 @@ fn too_large(limit: u64) -> Refusal {
 /// over a minute.
 fn chunks(app: &Arc<App>, body: Body, length: Option<u64>) -> Chunks {
     let limits = app.config.limits.clone();
-    let pace = Pace { frames: body.into_data_stream(), total: 0, waited: Duration::ZERO, lately: 0 };
+    let pace = Pace { frames: body.into_data_stream(), total: 0, waited: Duration::ZERO, lately: 0, empty: 0 };
     futures::stream::try_unfold(pace, move |mut pace| {
         let limits = limits.clone();
         async move {
@@ -307,6 +321,8 @@ struct Pace {
     total: u64,
     waited: Duration,
     lately: u64,
+    /// Pieces without a byte since the last one with any. They keep a sender busy and bring nothing.
+    empty: u32,
 }
 
 impl Pace {
@@ -318,6 +334,10 @@ impl Pace {
         self.waited += asked.elapsed();
         let Some(chunk) = next else { return Ok(None) };
         let chunk = chunk.map_err(|error| Refusal::new(Kind::BodyIncomplete, "").because(error).and_close())?;
+        self.empty = if chunk.is_empty() { self.empty + 1 } else { 0 };
+        if self.empty > MAX_EMPTY {
+            return Err(slow());
+        }
         self.total += chunk.len() as u64;
         self.lately += chunk.len() as u64;
         if self.total > limits.body_bytes {

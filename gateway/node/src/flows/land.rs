@@ -70,7 +70,7 @@ async fn conclude(app: &Arc<App>, record: Record, account: Option<&Account>) -> 
         Sequenced::At(staged, sequence) => (staged, sequence),
         Sequenced::Stale => return withdraw(app, record, RefusedBecause::Stale, account).await,
     };
-    let entry = entry(&record.delivery, LANDING, Audited::Done, staged.counts, Some(staged.payload))
+    let entry = entry(app, &record.delivery, LANDING, Audited::Done, staged.counts, Some(staged.payload))
         .with("sequence", sequence)
         .with("periods", staged.periods().join(" "));
     let audit_index = record_once(app, &record.delivery, entry, account).await?;
@@ -103,7 +103,7 @@ pub async fn refuse(
     account: Option<&Account>,
 ) -> Result<Record, Refusal> {
     let reason = json!(because).as_str().unwrap_or_default().to_owned();
-    let entry = entry(&record.delivery, REFUSING, Audited::Refused, rows, payload).because(reason);
+    let entry = entry(app, &record.delivery, REFUSING, Audited::Refused, rows, payload).because(reason);
     let audit_index = record_once(app, &record.delivery, entry, account).await?;
     let receipt = Receipt {
         outcome: Outcome::Refused,
@@ -245,8 +245,20 @@ async fn record_once(
     Ok(index)
 }
 
-fn entry(delivery: &Delivery, action: &str, outcome: Audited, rows: RowCounts, payload: Option<Digest>) -> EntryDraft {
-    EntryDraft::new(&delivery.source, action, delivery.dataset.as_str(), outcome)
+fn entry(
+    app: &App,
+    delivery: &Delivery,
+    action: &str,
+    outcome: Audited,
+    rows: RowCounts,
+    payload: Option<Digest>,
+) -> EntryDraft {
+    // A client is named as in its other entries, by its identity; a connector has none and stands for the node.
+    let actor = match delivery.source.starts_with("konektor/") {
+        true => delivery.source.clone(),
+        false => format!("spiffe://{}/{}", app.identity.trust_domain, delivery.source),
+    };
+    EntryDraft::new(actor, action, delivery.dataset.as_str(), outcome)
         .with("delivery", delivery.id.as_str())
         .with("origin", delivery.origin.as_str())
         .with("rows", rows.total)
