@@ -31,6 +31,8 @@ pub const MAX_BUFFERED_BYTES: usize = 64 * 1024 * 1024;
 pub const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// Rows that are looked at to tell whether a column repeats its values.
 const SAMPLE_ROWS: usize = 4096;
+/// Rows in the first batch from which on a file gets Bloom filters: a smaller one is read as quickly as its filter.
+const FILTERED_ROWS: usize = 1024;
 
 /// Writes the accepted rows of one delivery. Every method blocks: call them where the rows are checked, not on a thread of
 /// the async runtime. Files of a stager that is dropped before [`Stager::finish`] are removed.
@@ -187,7 +189,8 @@ pub(crate) fn read(folder: &Path, files: &[StagedFile], send: Send<'_, RecordBat
     Ok(())
 }
 
-/// How data files are written: columns whose values hardly repeat in `sample` get no dictionary.
+/// How data files are written: columns whose values hardly repeat in `sample` get no dictionary, and identifiers among them a
+/// Bloom filter, so that who asks for one of them reads no row group that cannot have it.
 pub(crate) fn properties(sample: &RecordBatch) -> Result<WriterProperties> {
     let level = ZstdLevel::try_new(1).map_err(|e| LakeError::parquet(Path::new(""), e))?;
     let mut properties = WriterProperties::builder()
@@ -197,7 +200,11 @@ pub(crate) fn properties(sample: &RecordBatch) -> Result<WriterProperties> {
     for (field, column) in sample.schema_ref().fields().iter().zip(sample.columns()) {
         if hardly_repeats(column)? {
             let path = ColumnPath::new(vec![field.name().clone()]);
-            properties = properties.set_column_dictionary_enabled(path, false);
+            let identifies = matches!(field.data_type(), DataType::Utf8 | DataType::Int64);
+            let filtered = identifies && sample.num_rows() >= FILTERED_ROWS;
+            properties = properties
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_bloom_filter_enabled(path, filtered);
         }
     }
     Ok(properties.build())

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use futures::TryStreamExt as _;
+use parquet::file::properties::ReaderProperties;
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::file::serialized_reader::ReadOptionsBuilder;
 use proptest::prelude::*;
 use serde_json::Map;
 use simpul_core::agreement::Visibility;
@@ -665,4 +668,32 @@ async fn a_view_may_show_partition_columns_alone() {
     let batches =
         bench.read(&view(&[(PERIOD, Visibility::Clear)], &["_period=gte.2024", "jumlah=eq.2"]), Scan::default()).await;
     assert_eq!(batches[0].column(0).as_string::<i32>().iter().collect::<Vec<_>>(), [Some("2024")]);
+}
+
+#[tokio::test]
+async fn a_column_of_identifiers_has_a_filter_that_keeps_readers_out_of_row_groups_without_them() {
+    let bench = Bench::new().await;
+    let codes: Vec<String> = (0..5000).map(|number| format!("{:016}", number * 7919 % 100_003)).collect();
+    let rows: Vec<(&str, Option<i64>)> = codes.iter().map(|code| (code.as_str(), Some(7))).collect();
+    bench.append(1, &rows).await;
+    let (few, many) = (bench.stage(None, &rows[..10]), bench.stage(None, &rows));
+
+    let filters = |files: &[StagedFile]| {
+        let path = bench.folder.path().join(dataset().as_str()).join(&files[0].path);
+        let options = ReaderProperties::builder().set_read_bloom_filter(true).build();
+        let options = ReadOptionsBuilder::new().with_reader_properties(options).build();
+        let reader = SerializedFileReader::new_with_options(std::fs::File::open(path).unwrap(), options).unwrap();
+        let group = reader.get_row_group(0).unwrap();
+        [0, 1].map(|column| group.get_column_bloom_filter(column).cloned())
+    };
+    let [of_codes, of_counts] = filters(&many);
+    let of_codes = of_codes.expect("a filter");
+    assert!(codes.iter().all(|code| of_codes.check(&code.as_str())));
+    let absent = (0..1000).filter(|number| of_codes.check(&format!("{number:015}x").as_str())).count();
+    assert!(absent < 150, "{absent} of 1000 absent codes pass");
+    assert!(of_counts.is_none() && filters(&few).iter().all(Option::is_none));
+
+    let one = |code: &str| view(&[("jumlah", Visibility::Clear)], &[&format!("kode=eq.{code}")]);
+    assert_eq!(bench.numbers(&one(&codes[4711]), None).await, [7]);
+    assert!(bench.numbers(&one("000000000000000x"), None).await.is_empty());
 }
