@@ -3,11 +3,16 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::error::{Result, StoreError};
 
 /// The name of the lock file in the data folder.
 pub const LOCK_FILE: &str = "simpul.lock";
+
+/// How long a lock is asked for. A process that is started while the lock is open holds it too, from its fork until it
+/// becomes another program, and one that was killed until the system has cleared it away.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Holds a data folder for this process until it is dropped. The system releases it when the process
 /// ends in any way, so a lock is never left behind.
@@ -17,7 +22,7 @@ pub struct FolderLock {
 }
 
 impl FolderLock {
-    /// Takes `folder`, which must exist, for this process.
+    /// Takes `folder`, which must exist, for this process. Waits for half a second at most, and blocks meanwhile.
     ///
     /// # Errors
     /// [`StoreError::Locked`] names the process that holds it; [`StoreError::Io`] if the lock file
@@ -27,12 +32,16 @@ impl FolderLock {
         let mut options = OpenOptions::new();
         let opened = options.read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = opened.map_err(|error| StoreError::io(&path, error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::Locked { place: path.display().to_string(), holder: holder(&mut file) });
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < patience => std::thread::sleep(PATIENCE / 50),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(StoreError::Locked { place: path.display().to_string(), holder: holder(&mut file) });
+                }
+                Err(TryLockError::Error(error)) => return Err(StoreError::io(&path, error)),
             }
-            Err(TryLockError::Error(error)) => return Err(StoreError::io(&path, error)),
         }
         note_holder(&mut file);
         Ok(Self { _file: file })
