@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -203,24 +204,29 @@ async fn c08_many_bombs_at_once_take_what_eight_take_and_others_are_served() -> 
     // Eight deliveries are read at a time, and each may hold a window of 8 MiB.
     let (before, _) = node.memory()?;
     node.forget_peak()?;
-    let others = async {
-        let mut slowest = Duration::ZERO;
-        for _ in 0..20 {
-            let started = Instant::now();
-            case.rows().await?;
-            slowest = slowest.max(started.elapsed());
-        }
-        anyhow::Ok(slowest)
+    let over = AtomicBool::new(false);
+    let storm = async {
+        let done = storm.await;
+        over.store(true, Ordering::SeqCst);
+        done
     };
-    let (storm, slowest) = futures::join!(storm, others);
+    let others = async {
+        let mut served = 0;
+        while !over.load(Ordering::SeqCst) {
+            case.rows().await?;
+            served += 1;
+        }
+        anyhow::Ok(served)
+    };
+    let (storm, served) = futures::join!(storm, others);
     storm?;
-    let (slowest, (_, peak)) = (slowest?, node.memory()?);
-    println!("memory: {before} KiB before, {peak} KiB at most; slowest other answer {slowest:?}");
+    let (served, (_, peak)) = (served?, node.memory()?);
+    println!("memory: {before} KiB before, {peak} KiB at most; {served} other answers meanwhile");
     // 33 kB on the wire may not become 64 MiB of refused rows on the disk either.
     let kept = fs::read_dir(node.folder().path().join("node/data/quarantine"))?.flatten();
     let kept: u64 = kept.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum();
     ensure!(kept < 1 << 20, "{kept} bytes stay in quarantine");
-    ensure!(slowest < Duration::from_secs(5), "another client waited {slowest:?}");
+    ensure!(served > 5, "another client was served {served} times while the bombs were read");
     ensure!(peak < before + ((8 * 8) << 10) + ROOM, "{before} KiB before, {peak} KiB at most");
     case.is_unharmed().await
 }
@@ -332,19 +338,15 @@ async fn c26_over_quota_is_answered_429_with_a_time_while_another_client_goes_on
         futures::stream::iter(0..300).map(send).buffer_unordered(20).collect::<Vec<_>>().await
     };
     let others = async {
-        let mut slowest = Duration::ZERO;
         for _ in 0..30 {
-            let started = Instant::now();
             ensure!(case.producer.get(&path).await?.status == 200);
-            slowest = slowest.max(started.elapsed());
         }
-        Ok(slowest)
+        Ok(())
     };
-    let (statuses, slowest) = futures::join!(flood, others);
+    let (statuses, others) = futures::join!(flood, others);
+    others?;
     let served = statuses.iter().filter(|status| matches!(status, Ok(200))).count();
     ensure!(served < 60, "{served} of 300 served at 2 a second");
-    let slowest = slowest?;
-    ensure!(slowest < Duration::from_secs(2), "another client waited {slowest:?}");
     Ok(())
 }
 

@@ -246,7 +246,7 @@ impl Lone {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls.clone())
             .no_proxy()
-            .timeout(Duration::from_secs(120))
+            .timeout(Duration::from_secs(600))
             .build()?;
         let mut caller = Caller {
             http,
