@@ -181,7 +181,7 @@ async fn c08_a_gigabyte_in_33_kb_of_zstd_is_answered_413_with_flat_memory() -> a
 }
 
 #[tokio::test]
-async fn c08_many_bombs_at_once_take_what_eight_take_and_others_are_served() -> anyhow::Result<()> {
+async fn c08_many_bombs_at_once_take_what_they_take_one_by_one_and_others_are_served() -> anyhow::Result<()> {
     let (node, _turn) = watched().await?;
     let case = Case::open(node, "c08-banyak").await?;
     let bomb = zstd(23, HEADER.as_bytes(), b'\n', 8192);
@@ -190,7 +190,7 @@ async fn c08_many_bombs_at_once_take_what_eight_take_and_others_are_served() -> 
             let push = case.push(&format!("bom-{index}"), bomb.clone()).header("content-encoding", "zstd");
             async move { anyhow::Ok(Answer::of(push).await?.status) }
         };
-        let statuses: Vec<_> = futures::stream::iter(0..simpul_tests::count("SIMPUL_E2E_BOMBS", 12))
+        let statuses: Vec<_> = futures::stream::iter(0..simpul_tests::count("SIMPUL_E2E_BOMBS", 6))
             .map(send)
             .buffer_unordered(24)
             .collect()
