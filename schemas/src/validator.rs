@@ -20,7 +20,7 @@ use crate::field::Rule;
 use crate::header::{self, Mapping};
 use crate::keys::{FirstRows, Keys};
 use crate::reader::csv::{CsvLimits, CsvReader, Scan};
-use crate::reader::decode::Decoder;
+use crate::reader::decode::{DecodeStop, Decoder};
 use crate::reader::json::{JsonLimits, JsonReader, Names, Step};
 use crate::reader::rows::{KeyFault, MAX_SPAN, Rows};
 use crate::report::{Fatal, Notice, Report, Stats, Text};
@@ -86,8 +86,8 @@ enum Purpose {
     /// The rows will be stored: values that 64 bits cannot hold are refused, and a header that does
     /// not fit ends the reading.
     Land,
-    /// Only the report is wanted: values too wide to be stored are noticed, and rows under a header
-    /// that does not fit are checked all the same.
+    /// Only the report is wanted: values too wide to be stored, NUL characters and a quote that is
+    /// never closed are noticed, and rows under a header that does not fit are checked all the same.
     Check,
 }
 
@@ -181,7 +181,7 @@ impl Validator {
         let width = contract.fields.len();
         limits.batch_rows = limits.batch_rows.clamp(1, (BATCH_CELLS / width.max(1)).max(1));
         let input = match format {
-            Format::Csv => Input::Csv(Box::new(csv_input(&contract, &limits))),
+            Format::Csv => Input::Csv(Box::new(csv_input(&contract, &limits, purpose))),
             Format::Ndjson | Format::Json => {
                 Input::Json(Box::new(json_input(&contract, &limits, format == Format::Ndjson)))
             }
@@ -300,8 +300,14 @@ impl Validator {
             Input::Csv(csv) => &mut csv.reader.rows.text,
             Input::Json(json) => &mut json.rows.text,
         };
-        let stop = self.decoder.decode(bytes, last, text).err();
+        let mut stop = self.decoder.decode(bytes, last, text).err();
         self.seen_text |= !text.is_empty();
+        if let Some(DecodeStop::Nul { byte }) = stop
+            && self.core.purpose == Purpose::Check
+            && matches!(self.input, Input::Csv(_))
+        {
+            stop = self.pass_nul(byte)?;
+        }
         let nothing = last && stop.is_none() && !self.seen_text;
         let mut result = if nothing { Err(fatal::empty()) } else { self.drive(last && stop.is_none()) };
         if let (Ok(()), Some(stop)) = (&result, stop) {
@@ -312,6 +318,21 @@ impl Validator {
             result = self.flush().and(Err(fatal::decode(stop, row, self.core.contract.encoding)));
         }
         result.inspect_err(|fatal| self.core.fatal = Some(fatal.clone()))
+    }
+
+    /// A mere report goes on behind a NUL; the text up to it is read first, so that its row is known.
+    fn pass_nul(&mut self, byte: u64) -> Result<Option<DecodeStop>, Fatal> {
+        self.drive(false).inspect_err(|fatal| self.core.fatal = Some(fatal.clone()))?;
+        let Input::Csv(csv) = &mut self.input else { return Ok(None) };
+        let row = csv.reader.current_row();
+        let stop = self.decoder.keep_nul(&mut csv.reader.rows.text).err();
+        self.seen_text = true;
+        self.core.notice(
+            "nul-character",
+            format!("Perhatian: berkas memuat karakter NUL (byte ke-{byte}, baris {row}). Kiriman berkas ini akan ditolak."),
+            format!("Beware: the file holds a NUL character (byte {byte}, row {row}). A delivery of this file would be refused."),
+        );
+        Ok(stop)
     }
 
     fn drive(&mut self, last: bool) -> Result<(), Fatal> {
@@ -338,10 +359,14 @@ impl Validator {
     }
 }
 
-fn csv_input(contract: &Contract, limits: &Limits) -> CsvInput {
+fn csv_input(contract: &Contract, limits: &Limits, purpose: Purpose) -> CsvInput {
     let csv_limits = CsvLimits { cell: limits.cell_bytes, row: limits.row_bytes, columns: limits.columns };
+    let mut reader = CsvReader::new(contract.layout.dialect.clone(), csv_limits);
+    if purpose == Purpose::Check {
+        reader.let_end_close_quote();
+    }
     CsvInput {
-        reader: CsvReader::new(contract.layout.dialect.clone(), csv_limits),
+        reader,
         detecting: !contract.layout.delimiter_declared,
         tried: 0,
         header: HeaderState { done: false, lines: Vec::new() },
@@ -399,6 +424,13 @@ fn drive_csv(csv: &mut CsvInput, core: &mut Core, last: bool) -> Result<(), Fata
             core.process(rows, false)?;
             csv.reader.recycle();
         }
+    }
+    if let Some((row, column)) = csv.reader.closed_by_end().filter(|_| last) {
+        core.notice(
+            "quote-never-closed",
+            format!("Perhatian: kutip yang dibuka di baris {row}, kolom {column}, tidak ditutup; semua isi sesudahnya terbaca sebagai satu sel. Kiriman berkas ini akan ditolak."),
+            format!("Beware: the quote opened in row {row}, column {column}, is never closed; all that follows is read as one cell. A delivery of this file would be refused."),
+        );
     }
     if last && !csv.header.done {
         end_of_header(csv, core)?;

@@ -33,6 +33,10 @@ pub(crate) struct Decoder {
     kind: Option<Kind>,
     head: Vec<u8>,
     offset: u64,
+    /// Text from a NUL that stopped the decoding on, and what came of the bytes behind it.
+    behind: Option<(String, Result<(), DecodeStop>)>,
+    /// NUL characters are text like any other.
+    nul_is_text: bool,
 }
 
 /// Finds an encoding by its registered name or by the name Python gives it.
@@ -52,7 +56,15 @@ pub(crate) fn encoding_for(name: &str) -> Option<&'static Encoding> {
 impl Decoder {
     /// A decoder for the declared encoding, or for UTF-8 and whatever a byte order mark says.
     pub(crate) fn new(declared: Option<&'static Encoding>) -> Self {
-        Self { declared, kind: None, head: Vec::new(), offset: 0 }
+        Self { declared, kind: None, head: Vec::new(), offset: 0, behind: None, nul_is_text: false }
+    }
+
+    /// Goes on behind a NUL, which is text from here on.
+    pub(crate) fn keep_nul(&mut self, out: &mut String) -> Result<(), DecodeStop> {
+        self.nul_is_text = true;
+        let (text, result) = self.behind.take().unwrap_or((String::new(), Ok(())));
+        out.push_str(&text);
+        result
     }
 
     /// Appends the text of `bytes` to `out`; what comes before the fault is appended too.
@@ -104,8 +116,8 @@ impl Decoder {
         };
         self.offset += bytes.len() as u64;
         let fresh = out.as_bytes().get(written..).unwrap_or_default();
-        if let Some(at) = memchr::memchr(0, fresh) {
-            out.truncate(written + at);
+        if let Some(at) = memchr::memchr(0, fresh).filter(|_| !self.nul_is_text) {
+            self.behind = Some((out.split_off(written + at), result));
             return Err(DecodeStop::Nul { byte: base + at as u64 });
         }
         result
