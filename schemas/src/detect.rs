@@ -60,7 +60,11 @@ struct Score {
 impl Score {
     fn of(contract: &Contract, labels: &[String]) -> Self {
         let known = if contract.layout.header {
-            contract.fields.iter().filter(|field| labels.iter().any(|label| names(field, label))).count()
+            contract
+                .fields
+                .iter()
+                .filter(|field| labels.iter().any(|label| names(field, label, &contract.layout)))
+                .count()
         } else {
             0
         };

@@ -12,6 +12,7 @@ use crate::lexical::number::{Decimal, NumberForm, Wide, integer, json_integer, n
 use crate::lexical::temporal::{Stamp, TemporalForm, year, year_month};
 use crate::lexical::text::TextFormat;
 use crate::reader::rows::Tag;
+use crate::values::number_text;
 
 /// How a geographic point is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,8 +143,9 @@ impl Form {
             Self::Duration => Logical::Duration(duration(text)?),
             Self::List { delimiter, item } => read_list(text, delimiter, item)?,
             Self::GeoPoint(PointForm::Text) => {
-                geo::point_text(text)?;
-                Logical::Text(text.to_owned())
+                // The same point has the same text, however it was written.
+                let (lon, lat) = geo::point_text(text)?;
+                Logical::Text(format!("{}, {}", number_text(lon), number_text(lat)))
             }
             Self::Object | Self::Array | Self::GeoJson | Self::TopoJson | Self::GeoPoint(_) => {
                 self.read_json(&canonical::parse(text)?)?

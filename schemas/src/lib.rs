@@ -22,17 +22,21 @@ mod header;
 mod keys;
 mod lexical;
 mod messages;
+mod metadata;
 mod package;
 mod reader;
 mod reference;
 pub mod render;
 mod report;
 pub mod standard;
+mod unpack;
 mod validator;
 mod values;
 
 #[cfg(test)]
 mod engine_tests;
+#[cfg(test)]
+mod standard_tests;
 
 pub use contract::{Contract, MAX_FIELDS, Policy, Sifat};
 pub use descriptor::DescriptorError;

@@ -13,6 +13,7 @@ use crate::descriptor::DescriptorError;
 use crate::digest::Checksum;
 use crate::reference::{ReferenceTable, References, Wanted};
 use crate::report::{Finding, Lang, Report, Text};
+use crate::unpack::{Unpacked, is_gzip};
 use crate::validator::{Format, Limits, Validator};
 
 /// Bytes read at once.
@@ -64,11 +65,17 @@ pub fn validate_package(
     load: &dyn Fn(&str) -> Option<Vec<u8>>,
     limits: Limits,
 ) -> Outcome {
-    let descriptor = inline(descriptor, load);
-    let refs = Neighbours { descriptor: &descriptor, load, limits, known: RefCell::default() };
+    let descriptor = inline(&as_package(descriptor), load);
+    let refs =
+        Neighbours { descriptor: &descriptor, load, limits, known: RefCell::default(), unreadable: RefCell::default() };
+    let mut faults = crate::metadata::faults(&descriptor);
     let contract = match Contract::compile(&descriptor, &refs) {
-        Ok(contract) => contract,
-        Err(errors) => return uncompiled(errors),
+        Ok(contract) if faults.is_empty() => contract,
+        Ok(_) => return Outcome::unusable(faults),
+        Err(errors) => {
+            faults.extend(errors);
+            return uncompiled(faults, &refs.unreadable.borrow());
+        }
     };
     let Some(format) = format_of(&descriptor, 0, &contract) else {
         let mut outcome = Outcome::of(file_error(
@@ -95,15 +102,41 @@ pub fn validate_package(
     }
 }
 
+/// A resource or a schema that stands alone is a package of one table.
+fn as_package(descriptor: &Value) -> Value {
+    let Some(object) = descriptor.as_object().filter(|object| !object.contains_key("resources")) else {
+        return descriptor.clone();
+    };
+    let mut resource = if object.contains_key("fields") {
+        json!({"name": "data", "path": "data", "schema": descriptor})
+    } else if object.contains_key("schema") || object.contains_key("path") || object.contains_key("data") {
+        descriptor.clone()
+    } else {
+        return descriptor.clone();
+    };
+    let version = resource.as_object_mut().and_then(|resource| resource.remove("$schema"));
+    let version = version.or_else(|| object.get("$schema").cloned());
+    let mut package = json!({"resources": [resource]});
+    if let (Some(package), Some(version)) = (package.as_object_mut(), version) {
+        package.insert("$schema".to_owned(), version);
+    }
+    package
+}
+
 /// A list or encoding that is not there is a fault of the package's data; all else of its descriptor.
-fn uncompiled(errors: Vec<DescriptorError>) -> Outcome {
+fn uncompiled(errors: Vec<DescriptorError>, unreadable: &[String]) -> Outcome {
     if !errors.iter().all(|error| error.kind == REFERENCE_ERROR || error.kind == ENCODING_ERROR) {
         return Outcome::unusable(errors);
     }
     let findings: Vec<Finding> = errors
         .iter()
         .map(|error| {
-            let kind = if error.kind == REFERENCE_ERROR { "resource-error" } else { "encoding-error" };
+            let missing_file = unreadable.iter().any(|list| error.message.en.contains(&format!("“{list}”")));
+            let kind = match error.kind.as_str() {
+                REFERENCE_ERROR if missing_file => "scheme-error",
+                REFERENCE_ERROR => "resource-error",
+                _ => "encoding-error",
+            };
             finding(kind, error.message.clone())
         })
         .collect();
@@ -171,15 +204,16 @@ fn paths(resource: &Value) -> Vec<&str> {
     }
 }
 
-/// How a resource is written: as its `format` says, else as its path ends, else CSV.
+/// How a resource is written, whatever compressed it: as its `format` says, else as its path ends, else CSV.
 fn format_of(descriptor: &Value, index: usize, contract: &Contract) -> Option<Format> {
     let resource = resource(descriptor, index);
     if resource.get("data").is_some_and(|data| !data.is_string()) {
         return Some(Format::Json);
     }
-    let ending =
-        paths(resource).first().and_then(|path| path.rsplit_once('.')).map(|(_, ending)| ending.to_ascii_lowercase());
-    match contract.format.as_deref().or(ending.as_deref()) {
+    let path = paths(resource).first().map(|path| path.to_ascii_lowercase()).unwrap_or_default();
+    let path = path.strip_suffix(".gz").unwrap_or(&path);
+    let ending = path.rsplit_once('.').map(|(_, ending)| ending);
+    match contract.format.as_deref().or(ending) {
         Some("json" | "geojson") => Some(Format::Json),
         Some("ndjson" | "jsonl" | "jsonlines") => Some(Format::Ndjson),
         Some("xlsx" | "xls" | "ods" | "parquet" | "arrow" | "yaml" | "sqlite") => None,
@@ -198,28 +232,40 @@ fn check(
     let expected = resource.get("hash").and_then(Value::as_str);
     let mut checksum = Checksum::new(expected);
     let mut validator = Validator::for_check(contract, format, limits);
+    let mut input = Unpacked::new(is_gzip(resource), format, &mut validator);
     let mut buffer = vec![0_u8; READ_BYTES];
     // After a fatal error the rest is still read, for its size and digest.
     loop {
         let read = source.read(&mut buffer)?;
         let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
         checksum.update(bytes);
-        let _ = validator.push(bytes);
-        validator.take_batches();
-        validator.take_rejected();
+        input.push(bytes);
     }
+    let mut missing = None;
     for path in paths(resource).iter().skip(1) {
         let Some(bytes) = load(path) else {
-            let message = format!("{path}: not found");
-            return Err(std::io::Error::new(std::io::ErrorKind::NotFound, message));
+            missing = Some((*path).to_owned());
+            break;
         };
         checksum.update(&bytes);
-        let _ = validator.push(&bytes);
-        validator.take_batches();
-        validator.take_rejected();
+        input.next_file();
+        input.push(&bytes);
     }
+    let damaged = input.finish();
     let _ = validator.finish();
     let mut report = validator.into_report();
+    if let Some(path) = missing {
+        let (id, en) = (format!("Berkas «{path}» tidak ada."), format!("The file “{path}” is not there."));
+        add(&mut report, "scheme-error", id, en);
+    }
+    if damaged {
+        add(
+            &mut report,
+            "compression-error",
+            "Berkas gzip rusak atau terpotong.".to_owned(),
+            "The gzip file is damaged or cut off.".to_owned(),
+        );
+    }
     file_checks(&mut report, checksum, resource);
     Ok(report)
 }
@@ -271,6 +317,8 @@ struct Neighbours<'a> {
     load: &'a dyn Fn(&str) -> Option<Vec<u8>>,
     limits: Limits,
     known: RefCell<HashMap<usize, Option<Arc<ReferenceTable>>>>,
+    /// Names of tables whose files are not there.
+    unreadable: RefCell<Vec<String>>,
 }
 
 impl References for Neighbours<'_> {
@@ -297,8 +345,10 @@ impl Neighbours<'_> {
     fn read(&self, index: usize) -> Option<ReferenceTable> {
         let mut descriptor = self.descriptor.clone();
         let schema = descriptor.get_mut("resources")?.get_mut(index)?.get_mut("schema")?.as_object_mut()?;
-        // Its own references are not asked here; two tables may point to each other.
-        schema.remove("foreignKeys");
+        // Its own references and keys are not asked here; two tables may point to each other.
+        for keys in ["foreignKeys", "primaryKey", "uniqueKeys"] {
+            schema.remove(keys);
+        }
         let contract = Contract::compile_resource(&descriptor, index, &crate::reference::NoReferences).ok()?;
         let format = format_of(&descriptor, index, &contract)?;
         let resource = resource(&descriptor, index);
@@ -309,8 +359,21 @@ impl Neighbours<'_> {
             Some(Value::String(text)) => validator.push(text.as_bytes()).ok()?,
             Some(data) => validator.push(data.to_string().as_bytes()).ok()?,
             None => {
-                for path in paths(resource) {
-                    validator.push(&(self.load)(path)?).ok()?;
+                let mut input = Unpacked::new(is_gzip(resource), format, &mut validator);
+                input.keep_batches();
+                for (number, path) in paths(resource).into_iter().enumerate() {
+                    let Some(bytes) = (self.load)(path) else {
+                        let name = resource.get("name").and_then(Value::as_str).unwrap_or_default();
+                        self.unreadable.borrow_mut().push(name.to_owned());
+                        return None;
+                    };
+                    if number > 0 {
+                        input.next_file();
+                    }
+                    input.push(&bytes);
+                }
+                if input.finish() {
+                    return None;
                 }
             }
         }

@@ -16,13 +16,13 @@ use crate::column::{self, Fault, Place, Reading};
 use crate::contract::{Contract, FieldsMatch, Target};
 use crate::detect::{self, Detection};
 use crate::fatal;
-use crate::field::Rule;
+use crate::field::{Field, Rule};
 use crate::header::{self, Mapping};
 use crate::keys::{FirstRows, Keys};
 use crate::reader::csv::{CsvLimits, CsvReader, Scan};
 use crate::reader::decode::{DecodeStop, Decoder};
 use crate::reader::json::{JsonLimits, JsonReader, Names, Step};
-use crate::reader::rows::{KeyFault, MAX_SPAN, Rows};
+use crate::reader::rows::{KeyFault, MAX_SPAN, Rows, Tag};
 use crate::report::{Fatal, Notice, Report, Stats, Text};
 
 /// How a file is written.
@@ -347,11 +347,11 @@ impl Validator {
     fn flush(&mut self) -> Result<(), Fatal> {
         match &mut self.input {
             Input::Csv(csv) => {
-                self.core.process(&csv.reader.rows, false)?;
+                self.core.process(&mut csv.reader.rows)?;
                 csv.reader.recycle();
             }
             Input::Json(json) => {
-                self.core.process(&json.rows, true)?;
+                self.core.process(&mut json.rows)?;
                 json.recycle();
             }
         }
@@ -409,7 +409,7 @@ fn drive_csv(csv: &mut CsvInput, core: &mut Core, last: bool) -> Result<(), Fata
             Ok(scan) => scan,
             Err(stop) => {
                 // What was read before is checked all the same: one correction may show more than one fault.
-                core.process(&csv.reader.rows, false)?;
+                core.process(&mut csv.reader.rows)?;
                 return Err(fatal::csv(&stop, &core.limits));
             }
         };
@@ -419,9 +419,9 @@ fn drive_csv(csv: &mut CsvInput, core: &mut Core, last: bool) -> Result<(), Fata
             Scan::Record if csv.header.done && core.contract.layout.comment_rows.is_empty() => csv.reader.keep_record(),
             Scan::Record => record(csv, core)?,
         }
-        let rows = &csv.reader.rows;
-        if rows.rows.len() >= core.limits.batch_rows || csv.reader.consumed() >= core.limits.batch_bytes {
-            core.process(rows, false)?;
+        let full = csv.reader.rows.rows.len() >= core.limits.batch_rows;
+        if full || csv.reader.consumed() >= core.limits.batch_bytes {
+            core.process(&mut csv.reader.rows)?;
             csv.reader.recycle();
         }
     }
@@ -541,7 +541,7 @@ fn drive_json(json: &mut JsonReader, core: &mut Core, last: bool) -> Result<(), 
         let step = match json.step(last) {
             Ok(step) => step,
             Err(stop) => {
-                core.process(&json.rows, true)?;
+                core.process(&mut json.rows)?;
                 return Err(fatal::json(&stop, &core.limits));
             }
         };
@@ -558,7 +558,7 @@ fn drive_json(json: &mut JsonReader, core: &mut Core, last: bool) -> Result<(), 
         if json.rows.rows.len() >= core.limits.batch_rows
             || json.rows.rows.last().is_some_and(|row| row.raw.1 as usize >= core.limits.batch_bytes)
         {
-            core.process(&json.rows, true)?;
+            core.process(&mut json.rows)?;
             json.recycle();
         }
     }
@@ -579,19 +579,20 @@ impl Core {
     }
 
     /// Checks a batch of rows.
-    fn process(&mut self, rows: &Rows, json: bool) -> Result<(), Fatal> {
+    fn process(&mut self, rows: &mut Rows) -> Result<(), Fatal> {
         let Some(mapping) = self.mapping.take() else { return Ok(()) };
-        let result = if rows.rows.is_empty() { Ok(()) } else { self.batch(rows, &mapping, json) };
+        let result = if rows.rows.is_empty() { Ok(()) } else { self.batch(rows, &mapping) };
         self.mapping = Some(mapping);
         result
     }
 
-    fn batch(&mut self, rows: &Rows, mapping: &Mapping, json: bool) -> Result<(), Fatal> {
+    fn batch(&mut self, rows: &mut Rows, mapping: &Mapping) -> Result<(), Fatal> {
         let contract = Arc::clone(&self.contract);
+        mark_blank(rows, &contract, mapping);
         let mut faults = std::mem::take(&mut self.faults);
         faults.clear();
         self.first_rows.clear();
-        row_faults(rows, json, &mut faults);
+        row_faults(rows, &mut faults);
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(contract.fields.len());
         for (index, field) in contract.fields.iter().enumerate() {
             let storable = self.purpose == Purpose::Land;
@@ -705,13 +706,36 @@ impl Core {
     }
 }
 
+/// Marks the rows in which no field has a value and no other column has any content.
+fn mark_blank(rows: &mut Rows, contract: &Contract, mapping: &Mapping) {
+    let Rows { text, scratch, width, cells, rows, extras, .. } = rows;
+    let mut fields: Vec<Option<&Field>> = vec![None; *width];
+    for (field, source) in contract.fields.iter().zip(&mapping.sources) {
+        if let Some(slot) = source.and_then(|column| fields.get_mut(column)) {
+            *slot = Some(field);
+        }
+    }
+    if fields.iter().all(Option::is_none) {
+        return;
+    }
+    for (row, info) in rows.iter_mut().enumerate().filter(|(_, info)| !info.blank) {
+        let cells = cells.get(row * *width..).unwrap_or_default();
+        info.blank = cells.iter().zip(&fields).all(|(span, field)| match (span.tag(), field) {
+            (Tag::Null | Tag::Missing, _) => true,
+            (Tag::Text, Some(field)) => field.missing.contains(span.read(text, scratch)),
+            (_, Some(_)) => false,
+            (_, None) => span.len() == 0,
+        }) && !extras.iter().any(|(of, _, span)| *of as usize == row && span.len() > 0);
+    }
+}
+
 /// Faults that the shape of a row already shows.
-fn row_faults(rows: &Rows, json: bool, faults: &mut Vec<Fault>) {
+fn row_faults(rows: &Rows, faults: &mut Vec<Fault>) {
     let width = rows.width as u32;
     for (row, info) in rows.rows.iter().enumerate() {
         let row = row as u32;
         if info.blank {
-            if !json {
+            if !info.unreadable {
                 faults.push(Fault { row, place: Place::Row, rule: Rule::BlankRow });
             }
             continue;
@@ -726,6 +750,9 @@ fn row_faults(rows: &Rows, json: bool, faults: &mut Vec<Fault>) {
         }
     }
     for (row, fault) in &rows.key_faults {
+        if rows.rows.get(*row as usize).is_some_and(|info| info.blank && !info.unreadable) {
+            continue;
+        }
         let place = match fault {
             KeyFault::Absent(field) => Place::Field(*field),
             _ => Place::Row,

@@ -199,7 +199,8 @@ impl CsvReader {
         let width = self.rows.width;
         let present = self.rows.cells.len() - self.first;
         let row = self.rows.rows.len() as u32;
-        let blank = self.record_cells().iter().all(|span| span.len() == 0);
+        // An empty line; whether cells without content are blank is for the fields to say.
+        let blank = present == 1 && self.raw_end == self.record;
         if present > width {
             for column in width..present {
                 let span = self.rows.cells.get(self.first + column).copied().unwrap_or(Span::MISSING);
@@ -207,12 +208,12 @@ impl CsvReader {
             }
         }
         self.rows.cells.resize(self.first + width, Span::MISSING);
-        self.rows.any_blank |= blank;
         self.rows.rows.push(RowInfo {
             number: self.number,
             raw: (self.record as u32, self.raw_end as u32),
             present: present as u32,
             blank,
+            unreadable: false,
         });
         self.begin_record();
     }

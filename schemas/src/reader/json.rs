@@ -209,8 +209,13 @@ impl JsonReader {
     }
 
     fn add_row(&mut self, start: usize, end: usize, present: u32, blank: bool) {
-        self.rows.any_blank |= blank;
-        self.rows.rows.push(RowInfo { number: self.number, raw: (start as u32, end as u32), present, blank });
+        self.rows.rows.push(RowInfo {
+            number: self.number,
+            raw: (start as u32, end as u32),
+            present,
+            blank,
+            unreadable: blank,
+        });
     }
 
     fn element(&mut self, last: bool) -> Result<Step, JsonStop> {

@@ -1,0 +1,1 @@
+//! The standard, point by point, as `simpul validate` reads it.
