@@ -531,6 +531,13 @@ fn foreign_key(props: &mut Props<'_, '_>, fields: &[Field], own: &str, refs: &dy
     let resource = inner.string("resource").unwrap_or_default();
     if package.is_none() && (resource.is_empty() || resource == own && !own.is_empty()) {
         let itself = columns(&mut inner, "fields", &targets, fields);
+        let kind = |column: &usize| fields.get(*column).map(|field| field.form.kind());
+        if !own_columns.iter().map(kind).eq(itself.iter().map(kind)) {
+            // Values of different kinds are never equal.
+            let (keys, table) = (Arc::default(), Arc::default());
+            let target = Target::List { keys, table, fields: Vec::new() };
+            return Some(ForeignKey { columns: own_columns, target, list: own.to_owned() });
+        }
         return Some(ForeignKey { columns: own_columns, target: Target::Itself(itself), list: own.to_owned() });
     }
     let wanted = Wanted { package, resource, fields: &targets };
@@ -544,6 +551,8 @@ fn foreign_key(props: &mut Props<'_, '_>, fields: &[Field], own: &str, refs: &dy
         inner.errors.push(DescriptorError { kind: REFERENCE_ERROR.to_owned(), path, message });
         return None;
     };
+    let own_kinds = own_columns.iter().filter_map(|column| fields.get(*column)).map(|field| field.form.kind());
+    let comparable = own_kinds.zip(&targets).all(|(kind, target)| table.may_hold(target, kind));
     let fields: Vec<String> = targets.iter().map(|name| (*name).to_owned()).collect();
     let Some(keys) = table.keys(&fields) else {
         inner.fault(
@@ -553,6 +562,8 @@ fn foreign_key(props: &mut Props<'_, '_>, fields: &[Field], own: &str, refs: &dy
         );
         return None;
     };
+    // Values of different kinds are never equal.
+    let keys = if comparable { keys } else { Arc::default() };
     Some(ForeignKey { columns: own_columns, target: Target::List { keys, table, fields }, list })
 }
 

@@ -54,6 +54,21 @@ pub(crate) enum Form {
     Any,
 }
 
+/// Kinds of values that can be equal to each other: a reference compares logical values, and the text
+/// `1` is not the number 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Number,
+    Boolean,
+    Date,
+    Instant,
+    Time,
+    Month,
+    Duration,
+    Json,
+}
+
 /// A value of a type.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Logical {
@@ -94,6 +109,21 @@ impl Form {
             Self::List { .. } => "list",
             Self::GeoPoint(_) => "geopoint",
             Self::Any => "any",
+        }
+    }
+
+    /// Which values those of this type can be equal to.
+    pub(crate) const fn kind(&self) -> Kind {
+        match self {
+            Self::Text(_) | Self::Any | Self::GeoPoint(PointForm::Text) => Kind::Text,
+            Self::Number(_) | Self::Integer(_) | Self::Year => Kind::Number,
+            Self::Boolean { .. } => Kind::Boolean,
+            Self::Date(_) => Kind::Date,
+            Self::DateTime { .. } => Kind::Instant,
+            Self::Time(_) => Kind::Time,
+            Self::YearMonth => Kind::Month,
+            Self::Duration => Kind::Duration,
+            _ => Kind::Json,
         }
     }
 

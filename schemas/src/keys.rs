@@ -248,7 +248,7 @@ fn text_key(columns: &[Column<'_>], row: usize, out: &mut Vec<u8>) -> bool {
     out.clear();
     let single = columns.len() == 1;
     for column in columns {
-        let Some(text) = column.text(row) else { return false };
+        let Some(text) = column.reference_text(row) else { return false };
         if !single {
             out.extend_from_slice(&(text.len() as u32).to_le_bytes());
         }

@@ -353,6 +353,7 @@ impl Neighbours<'_> {
         let format = format_of(&descriptor, index, &contract)?;
         let resource = resource(&descriptor, index);
         let names: Vec<String> = contract.fields().iter().map(|field| field.name().to_owned()).collect();
+        let kinds = contract.fields.iter().map(|field| field.form.kind()).collect();
         let mut validator = Validator::for_check(Arc::new(contract), format, self.limits);
         validator.keep_bad_rows();
         match resource.get("data") {
@@ -382,6 +383,6 @@ impl Neighbours<'_> {
         if batches.is_empty() {
             return Some(ReferenceTable::new(&names.iter().map(String::as_str).collect::<Vec<_>>()));
         }
-        Some(ReferenceTable::from_batches(&batches))
+        Some(ReferenceTable::from_batches(&batches).with_kinds(kinds))
     }
 }

@@ -390,6 +390,7 @@ fn json_input(contract: &Contract, limits: &Limits, lines: bool) -> JsonReader {
         refuse_unknown: !matches!(contract.fields_match, FieldsMatch::Subset | FieldsMatch::Partial)
             && contract.layout.item_keys.is_none(),
         need_all: !matches!(contract.fields_match, FieldsMatch::Superset | FieldsMatch::Partial),
+        no_header: !contract.layout.header,
     };
     let json_limits = JsonLimits {
         cell: limits.cell_bytes,
@@ -434,6 +435,11 @@ fn drive_csv(csv: &mut CsvInput, core: &mut Core, last: bool) -> Result<(), Fata
     }
     if last && !csv.header.done {
         end_of_header(csv, core)?;
+    }
+    // One empty line in the place of the header, and nothing else: nobody wrote a table here.
+    let blank = matches!(csv.header.lines.as_slice(), [line] if matches!(line.as_slice(), [label] if label.is_empty()));
+    if last && blank && core.rows == 0 && csv.reader.rows.rows.is_empty() {
+        return Err(fatal::no_header());
     }
     Ok(())
 }
