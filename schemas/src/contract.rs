@@ -295,7 +295,8 @@ fn resource_part(
         missing: vec!["".into()],
         null_sequence: dialect.get("nullSequence").and_then(Value::as_str).map(Into::into),
     };
-    let mut layout = layout(&mut Props::new(dialect, "dialect-error", format!("{path}/dialect"), errors));
+    let mut props = Props::new(dialect, "dialect-error", format!("{path}/dialect"), errors);
+    let mut layout = layout(&mut props, around.version1);
     if format.as_deref() == Some("tsv") && !layout.delimiter_declared {
         layout.dialect.delimiter = "\t".to_owned();
         layout.delimiter_declared = true;
@@ -348,7 +349,7 @@ fn encoding(props: &mut Props<'_, '_>) -> Option<&'static encoding_rs::Encoding>
     found
 }
 
-fn layout(props: &mut Props<'_, '_>) -> Layout {
+fn layout(props: &mut Props<'_, '_>, version1: bool) -> Layout {
     let mut layout = Layout::default();
     if let Some(delimiter) = props.string("delimiter") {
         if delimiter.is_empty() || delimiter.contains(['\n', '\r', '\0']) {
@@ -380,7 +381,8 @@ fn layout(props: &mut Props<'_, '_>) -> Layout {
     // No row is header: there is none.
     layout.header &= header_rows.as_ref().is_none_or(|rows| !rows.is_empty());
     layout.header_rows = header_rows.unwrap_or_default();
-    layout.ignore_case = ["caseSensitiveHeader", "headerCase"].iter().any(|name| props.flag(name) == Some(false));
+    // A word of version 1 that version 2 took away.
+    layout.ignore_case = version1 && props.flag("caseSensitiveHeader") == Some(false);
     layout.header_join = props.string("headerJoin").unwrap_or(" ").to_owned();
     layout.comment_rows = props.rows("commentRows").unwrap_or_default();
     layout.property = props.string("property").map(str::to_owned);

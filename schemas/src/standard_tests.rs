@@ -145,8 +145,7 @@ fn dialects() {
         (json!({"quoteChar": null}), "id,nama\n1,\"a\nx,b\n", "3:1 type-error"),
         (json!({"commentChar": "//"}), "//x\nid,nama\n1,a\n/x,b\n", "4:1 type-error"),
         (json!({"header": false}), "1,a\nx,b\n1\n1,a,b\n", "2:1 type-error, 3:2 missing-cell, 4:3 extra-cell"),
-        (json!({"caseSensitiveHeader": false}), "ID,Nama\n1,a\n", "valid"),
-        (json!({"caseSensitiveHeader": true, "csvddfVersion": 1.2}), "ID,nama\n1,a\n", "-:1 incorrect-label"),
+        (json!({"caseSensitiveHeader": false, "csvddfVersion": 1.2}), "ID,nama\n1,a\n", "-:1 incorrect-label"),
         (json!({"property": "x", "sheetName": "y", "table": "z"}), good, "3:1 type-error"),
         (json!({"quoteChar": ""}), good, "descriptor /resources/0/dialect/quoteChar"),
         (json!({"headerRows": [0]}), good, "descriptor /resources/0/dialect/headerRows"),
@@ -345,6 +344,11 @@ fn versions_and_descriptors_that_stand_alone() {
     };
     assert_eq!(run(&version1["resources"][0]), 3);
     assert_eq!(run(&json!({"fields": [{"name": "id", "type": "integer"}, {"name": "nama"}]})), 1);
+    let mut letters = version1.clone();
+    letters["resources"][0]["dialect"] = json!({"caseSensitiveHeader": false, "csvddfVersion": 1.2});
+    assert_eq!(check(&letters, &[("data.csv", b"ID,Nama\n1,a\n")]), "valid");
+    letters["resources"][0]["dialect"] = json!({"csvddfVersion": 1.2});
+    assert!(check(&letters, &[("data.csv", b"ID,Nama\n1,a\n")]).contains("incorrect-label"));
     let url = json!({"resources": [{"name": "data", "url": "data.csv", "schema": {"fields": [{"name": "id"}, {"name": "nama"}]}}]});
     assert_eq!(run(&url), 0);
 }

@@ -245,7 +245,7 @@ impl JsonReader {
         let array = self.rows.text.as_bytes().get(start) == Some(&b'[');
         let first = self.number == 1;
         // The names of objects stand for a header, which is row 1.
-        self.number += u64::from(!self.arrays && !(array && first));
+        self.number += u64::from(!(self.arrays || array && first));
         self.row(start, end, array, first)
     }
 
