@@ -5,6 +5,7 @@
 //! past ([`Validator`]): good rows come out as typed Arrow batches, bad ones with the row, column,
 //! rule and value named in a [`Report`]. Nothing here reads a clock, a file or a socket.
 
+mod bare;
 mod canonical;
 pub mod code_list;
 mod collect;

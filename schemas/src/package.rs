@@ -65,7 +65,13 @@ pub fn validate_package(
     load: &dyn Fn(&str) -> Option<Vec<u8>>,
     limits: Limits,
 ) -> Outcome {
-    let descriptor = inline(&as_package(descriptor), load);
+    let mut descriptor = inline(&as_package(descriptor), load);
+    let mut head = Vec::new();
+    let data = data.and_then(|source| {
+        let read = (&mut *source).take(crate::bare::HEAD as u64).read_to_end(&mut head);
+        read.map(|_| source).map_err(|why| why.to_string())
+    });
+    name_fields(&mut descriptor, data.is_ok().then_some(head.as_slice()), load);
     let refs =
         Neighbours { descriptor: &descriptor, load, limits, known: RefCell::default(), unreadable: RefCell::default() };
     let mut faults = crate::metadata::faults(&descriptor);
@@ -86,14 +92,14 @@ pub fn validate_package(
         outcome.exit = 3;
         return outcome;
     };
-    let source = match data {
-        Ok(source) => source,
+    let mut source = match data {
+        Ok(source) => head.as_slice().chain(source),
         Err(why) => {
             let (id, en) = (format!("Berkas tidak dapat dibuka: {why}"), format!("The file cannot be opened: {why}"));
             return Outcome::of(file_error("scheme-error", id, en));
         }
     };
-    match check(Arc::new(contract), format, source, resource(&descriptor, 0), load, limits) {
+    match check(Arc::new(contract), format, &mut source, resource(&descriptor, 0), load, limits) {
         Ok(report) => Outcome::of(report),
         Err(why) => {
             let (id, en) = (format!("Berkas tidak dapat dibaca: {why}"), format!("The file cannot be read: {why}"));
@@ -196,6 +202,30 @@ fn inline(descriptor: &Value, load: &dyn Fn(&str) -> Option<Vec<u8>>) -> Value {
     descriptor
 }
 
+/// Gives delimited tables without a schema one that is made of their labels.
+fn name_fields(descriptor: &mut Value, head: Option<&[u8]>, load: &dyn Fn(&str) -> Option<Vec<u8>>) {
+    let resources = descriptor.get_mut("resources").and_then(Value::as_array_mut);
+    for (index, resource) in resources.into_iter().flatten().enumerate() {
+        if resource.get("schema").is_some() || format_named(resource, None) != Some(Format::Csv) {
+            continue;
+        }
+        let text = resource.get("data").and_then(Value::as_str).map(|text| text.as_bytes().to_vec());
+        let bytes = match (text, index, head) {
+            (Some(text), _, _) => Some(text),
+            (None, 0, head) => head.map(<[u8]>::to_vec),
+            _ => paths(resource).first().and_then(|path| load(path)),
+        };
+        let bytes = bytes.map(|mut bytes| {
+            bytes.truncate(crate::bare::HEAD);
+            bytes
+        });
+        let schema = bytes.and_then(|bytes| crate::bare::schema(resource, &bytes));
+        if let (Some(object), Some(schema)) = (resource.as_object_mut(), schema) {
+            object.insert("schema".to_owned(), schema);
+        }
+    }
+}
+
 fn paths(resource: &Value) -> Vec<&str> {
     match resource.get("path") {
         Some(Value::String(path)) => vec![path],
@@ -206,14 +236,18 @@ fn paths(resource: &Value) -> Vec<&str> {
 
 /// How a resource is written, whatever compressed it: as its `format` says, else as its path ends, else CSV.
 fn format_of(descriptor: &Value, index: usize, contract: &Contract) -> Option<Format> {
-    let resource = resource(descriptor, index);
+    format_named(resource(descriptor, index), contract.format.as_deref())
+}
+
+fn format_named(resource: &Value, format: Option<&str>) -> Option<Format> {
+    let own = resource.get("format").and_then(Value::as_str).map(str::to_ascii_lowercase);
     if resource.get("data").is_some_and(|data| !data.is_string()) {
         return Some(Format::Json);
     }
     let path = paths(resource).first().map(|path| path.to_ascii_lowercase()).unwrap_or_default();
     let path = path.strip_suffix(".gz").unwrap_or(&path);
     let ending = path.rsplit_once('.').map(|(_, ending)| ending);
-    match contract.format.as_deref().or(ending) {
+    match format.or(own.as_deref()).or(ending) {
         Some("json" | "geojson") => Some(Format::Json),
         Some("ndjson" | "jsonl" | "jsonlines") => Some(Format::Ndjson),
         Some("xlsx" | "xls" | "ods" | "parquet" | "arrow" | "yaml" | "sqlite") => None,

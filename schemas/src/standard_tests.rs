@@ -223,6 +223,28 @@ fn gzip(text: &str) -> Vec<u8> {
 }
 
 #[test]
+fn a_table_without_a_schema_is_checked_for_its_shape() {
+    for (dialect, text, expected) in [
+        (json!({}), "id,nama\n1,a\n2\n\n3,b,c\n", "3:2 missing-cell, 4:- blank-row, 5:3 extra-cell"),
+        (json!({"delimiter": ";"}), "id;nama\n1;a\n", "valid"),
+        (json!({}), "id;nama\n1;a\n", "valid"),
+        (json!({}), "id,,id\n1,2,3\n", "-:2 blank-label, -:3 duplicate-label"),
+        (json!({"header": false}), "1,a\n2\n", "2:2 missing-cell"),
+        (json!({"headerRows": [2, 3], "commentRows": [1]}), "x\na,a\nb,c\n1\n", "4:2 missing-cell"),
+    ] {
+        let resource = json!({"dialect": dialect});
+        assert_eq!(check(&package(resource, true), &[("data.csv", text.as_bytes())]), expected, "{dialect} {text:?}");
+    }
+    let gz = gzip("id,nama\n1,a\n2\n");
+    assert_eq!(check(&package(json!({"path": "d.csv.gz"}), true), &[("d.csv.gz", &gz)]), "3:2 missing-cell");
+    // A list without a schema: its codes are texts.
+    let schema = json!({"fields": [{"name": "x", "type": "string"}], "foreignKeys": [{"fields": "x", "reference": {"resource": "w", "fields": "kode"}}]});
+    let mut package = package(json!({"schema": schema}), true);
+    package["resources"].as_array_mut().unwrap().push(json!({"name": "w", "path": "w.csv"}));
+    assert_eq!(check(&package, &[("data.csv", b"x\n64\n9\n"), ("w.csv", b"kode\n64\n")]), "3:1 foreign-key");
+}
+
+#[test]
 fn files_may_be_gzipped_and_several() {
     let fields = json!({"fields": [{"name": "id", "type": "integer"}, {"name": "nama"}]});
     let run = |path: Value, more: Value, files: &[(&str, &[u8])]| {

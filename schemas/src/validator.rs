@@ -523,7 +523,7 @@ fn fix_header(csv: &mut CsvInput, core: &mut Core, mapping: Mapping) -> Result<(
 
 /// Joins the lines of a header: a short line's last cell spans the columns to its right, and what
 /// stands twice in a row is said once.
-fn join_labels(lines: &[Vec<String>], join: &str) -> Vec<String> {
+pub(crate) fn join_labels(lines: &[Vec<String>], join: &str) -> Vec<String> {
     if let [line] = lines {
         return line.clone();
     }
