@@ -1,6 +1,6 @@
 //! What the fuzz targets share: a contract, a check in pieces, and what must hold of any report.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
 use simpul_schemas::{Contract, Format, Lang, Limits, NoReferences, Report, Validator};
@@ -17,8 +17,8 @@ pub fn contract(fields: Value, dialect: Value) -> Option<Arc<Contract>> {
     Contract::compile(&descriptor, &NoReferences).ok().map(Arc::new)
 }
 
-/// A contract with every type, keys, and a reference of the table to itself.
-pub fn every_type() -> Arc<Contract> {
+/// A contract with every type, keys, and a reference of the table to itself. Compiled once.
+static EVERY_TYPE: LazyLock<Arc<Contract>> = LazyLock::new(|| {
     let descriptor = json!({
         "$schema": "https://datapackage.org/profiles/2.0/datapackage.json", "name": "uji",
         "resources": [{
@@ -46,7 +46,7 @@ pub fn every_type() -> Arc<Contract> {
         }],
     });
     Arc::new(Contract::compile(&descriptor, &NoReferences).expect("the contract of the fuzz targets compiles"))
-}
+});
 
 /// Checks `bytes` in pieces of that size.
 pub fn check(contract: &Arc<Contract>, format: Format, bytes: &[u8], piece: usize, land: bool) -> Report {
@@ -77,10 +77,9 @@ pub fn check(contract: &Arc<Contract>, format: Format, bytes: &[u8], piece: usiz
 /// Checks a file whole and in pieces: the report is the same. The first byte chooses the pieces.
 pub fn same_in_pieces(format: Format, data: &[u8]) {
     let Some((first, bytes)) = data.split_first() else { return };
-    let contract = every_type();
     let land = first & 1 == 1;
-    let whole = check(&contract, format, bytes, usize::MAX, land);
-    let pieces = check(&contract, format, bytes, usize::from(first >> 1) + 1, land);
+    let whole = check(&EVERY_TYPE, format, bytes, usize::MAX, land);
+    let pieces = check(&EVERY_TYPE, format, bytes, usize::from(first >> 1) + 1, land);
     // Where a limit is passed depends on how much text waits; that it is passed does not.
     if whole.fatal.is_none() || pieces.fatal.is_none() {
         assert_eq!(whole, pieces);

@@ -46,7 +46,7 @@ pub fn run(options: &Options) -> ExitCode {
     let load = |path: &str| inside(folder, path).and_then(|path| std::fs::read(path).ok());
     let mut opened = open(options.data.as_deref(), folder, &descriptor);
     let data = match &mut opened {
-        Ok(data) => Ok(data.as_mut()),
+        Ok(data) => Ok(data as &mut dyn Read),
         Err(error) => Err(error.to_string()),
     };
     let outcome = validate_package(&descriptor, data, &load, Limits { errors: MAX_ERRORS, ..Limits::default() });
