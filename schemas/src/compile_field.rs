@@ -71,6 +71,9 @@ pub(crate) fn field(value: &Value, path: &str, around: &Around, errors: &mut Vec
     };
     let missing = Missing::new(missing.into_iter().chain(around.null_sequence.clone()).collect());
     let (constraints, required, unique) = constraints(&mut props, &form, &missing, around);
+    for text in ["description", "rdfType"] {
+        props.string(text);
+    }
     let personal = props.raw("satudata").and_then(|satudata| satudata.get("dataPribadi")).is_some_and(is_marked);
     let field = Field {
         name,
@@ -92,24 +95,31 @@ fn is_marked(mark: &Value) -> bool {
         && mark.get("jenis").is_none_or(|kind| !matches!(kind.as_str(), Some("tidak" | "bukan")))
 }
 
-/// `missingValues` of a schema or field.
+/// `missingValues` of a schema or field: all texts, or all objects with a value of their own.
 pub(crate) fn missing_values(props: &mut Props<'_, '_>, version1: bool) -> Vec<Box<str>> {
     let Some(items) = props.list("missingValues") else { return vec!["".into()] };
     let mut words: Vec<Box<str>> = Vec::new();
+    let objects = items.first().is_some_and(Value::is_object);
     for item in items {
         let word = match item {
-            Value::String(word) => Some(word.as_str()),
-            Value::Object(object) if !version1 => object.get("value").and_then(Value::as_str),
+            Value::String(word) if !objects => Some(word.as_str()),
+            Value::Object(object) if objects && !version1 && has_label(object) => {
+                object.get("value").and_then(Value::as_str)
+            }
             _ => None,
         };
         match word {
-            Some(word) if words.iter().any(|known| **known == *word) => {}
+            Some(word) if words.iter().any(|known| **known == *word) => {
+                if objects {
+                    props.fault("missingValues", "nilai kembar", "a value stands twice");
+                }
+            }
             Some(word) => words.push(word.into()),
             None => {
                 props.fault(
                     "missingValues",
-                    "isi «missingValues» harus teks, atau objek dengan «value» berupa teks (versi 2)",
-                    "“missingValues” holds strings, or objects with a string “value” (version 2)",
+                    "isi «missingValues» harus teks semua, atau objek semua dengan «value» berupa teks (versi 2)",
+                    "“missingValues” holds only strings, or only objects with a string “value” (version 2)",
                 );
                 break;
             }
@@ -118,12 +128,19 @@ pub(crate) fn missing_values(props: &mut Props<'_, '_>, version1: bool) -> Vec<B
     words
 }
 
+fn has_label(object: &Map<String, Value>) -> bool {
+    object.get("label").is_none_or(Value::is_string)
+}
+
 fn form(props: &mut Props<'_, '_>) -> Option<Form> {
     let name = match props.raw("type") {
+        None if has_text_rules(props) => "string",
         None => "any",
         Some(_) => props.string("type")?,
     };
     let format = props.string("format").unwrap_or("default");
+    // Version 0 wrote temporal patterns with this prefix; the standard asks to remove it from any format.
+    let format = format.strip_prefix("fmt:").unwrap_or(format);
     Some(match name {
         "string" => match TextFormat::named(format) {
             Some(format) => Form::Text(format),
@@ -158,6 +175,12 @@ fn form(props: &mut Props<'_, '_>) -> Option<Form> {
             return None;
         }
     })
+}
+
+/// A field without a type holds anything; rules that only text can meet say that it holds text.
+fn has_text_rules(props: &Props<'_, '_>) -> bool {
+    let constraints = props.raw("constraints").and_then(Value::as_object);
+    constraints.is_some_and(|rules| ["pattern", "minLength", "maxLength"].iter().any(|name| rules.contains_key(*name)))
 }
 
 fn unknown_format(props: &mut Props<'_, '_>, format: &str) -> Option<Form> {
@@ -269,6 +292,9 @@ fn constraints(
     let empty = Map::new();
     let object = props.object("constraints").unwrap_or(&empty);
     let mut inner = Props::new(object, "field-error", path, props.errors);
+    for name in object.keys().filter(|name| !CONSTRAINTS.contains(&name.as_str())) {
+        inner.fault(name, format!("aturan «{name}» tidak dikenal"), format!("the constraint “{name}” is not known"));
+    }
     refuse_unsupported(&mut inner, form, around.version1);
     let mut made = Constraints {
         min_length: inner.count("minLength"),
@@ -418,6 +444,9 @@ fn categories(props: &mut Props<'_, '_>, form: &Form) -> Option<Vec<Logical>> {
         return None;
     }
     props.flag("categoriesOrdered");
+    if items.is_empty() {
+        props.fault("categories", "«categories» kosong", "“categories” is empty");
+    }
     let mut values = Vec::with_capacity(items.len());
     let (mut seen, mut labels) = (HashSet::new(), HashSet::new());
     for item in items {
@@ -436,23 +465,18 @@ fn categories(props: &mut Props<'_, '_>, form: &Form) -> Option<Vec<Logical>> {
     Some(values)
 }
 
-/// An example that the field itself would refuse misleads whoever follows it.
+/// An example that is no value of the field's type misleads whoever follows it.
 fn check_example(props: &mut Props<'_, '_>, field: &Field) {
     let Some(example) = props.raw("example") else { return };
     if example.as_str().is_some_and(|text| field.missing.contains(text)) || example.is_null() {
         return;
     }
-    let mut fine = true;
-    match field.form.read_value(example) {
-        Some(value) => field.constraints.broken(&value, |_| fine = false),
-        None => fine = false,
-    }
-    if !fine {
+    if field.form.read_value(example).is_none() {
         let shown = crate::report::shown(&example.to_string());
         props.fault(
             "example",
-            format!("contoh {shown} tidak memenuhi aturan kolom"),
-            format!("the example {shown} does not meet the field's own rules"),
+            format!("contoh {shown} bukan nilai bertipe {}", field.form.name()),
+            format!("the example {shown} is not a value of type {}", field.form.name()),
         );
     }
 }

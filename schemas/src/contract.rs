@@ -65,6 +65,9 @@ pub(crate) struct Layout {
     pub(crate) header_rows: Vec<u64>,
     pub(crate) header_join: String,
     pub(crate) comment_rows: Vec<u64>,
+    /// Labels that differ from a name only in the case of letters are that name: `caseSensitiveHeader`
+    /// of version 1 when it says so.
+    pub(crate) ignore_case: bool,
     /// JSON: where the rows are.
     pub(crate) property: Option<String>,
     pub(crate) item_keys: Option<Vec<String>>,
@@ -79,6 +82,7 @@ impl Default for Layout {
             header_rows: Vec::new(),
             header_join: " ".to_owned(),
             comment_rows: Vec::new(),
+            ignore_case: false,
             property: None,
             item_keys: None,
         }
@@ -242,6 +246,10 @@ fn package(
         return None;
     };
     let mut props = Props::new(object, "package-error", String::new(), errors);
+    if object.get("resources").is_some_and(|resources| !resources.is_array()) {
+        props.list("resources");
+        return None;
+    }
     let resources = props.list("resources").unwrap_or_default();
     let Some(Value::Object(resource)) = resources.get(index) else {
         props.fault("resources", "paket tidak memuat sumber daya itu", "the package does not hold that resource");
@@ -287,7 +295,8 @@ fn resource_part(
         missing: vec!["".into()],
         null_sequence: dialect.get("nullSequence").and_then(Value::as_str).map(Into::into),
     };
-    let mut layout = layout(&mut Props::new(dialect, "dialect-error", format!("{path}/dialect"), errors));
+    let mut props = Props::new(dialect, "dialect-error", format!("{path}/dialect"), errors);
+    let mut layout = layout(&mut props, around.version1);
     if format.as_deref() == Some("tsv") && !layout.delimiter_declared {
         layout.dialect.delimiter = "\t".to_owned();
         layout.delimiter_declared = true;
@@ -298,7 +307,8 @@ fn resource_part(
         around.missing = missing_values(&mut props, around.version1);
     }
     let fields = fields(&mut props, &around);
-    let primary_key = props.names("primaryKey").map(|names| columns(&mut props, "primaryKey", &names, &fields));
+    let primary_key = props.names("primaryKey").filter(|names| !names.is_empty());
+    let primary_key = primary_key.map(|names| columns(&mut props, "primaryKey", &names, &fields));
     let unique_keys = unique_keys(&mut props, &fields);
     let foreign_keys = foreign_keys(&mut props, &fields, &name, refs);
     let arrow: Vec<arrow_schema::Field> =
@@ -339,7 +349,7 @@ fn encoding(props: &mut Props<'_, '_>) -> Option<&'static encoding_rs::Encoding>
     found
 }
 
-fn layout(props: &mut Props<'_, '_>) -> Layout {
+fn layout(props: &mut Props<'_, '_>, version1: bool) -> Layout {
     let mut layout = Layout::default();
     if let Some(delimiter) = props.string("delimiter") {
         if delimiter.is_empty() || delimiter.contains(['\n', '\r', '\0']) {
@@ -351,6 +361,13 @@ fn layout(props: &mut Props<'_, '_>) -> Layout {
     }
     layout.dialect.terminator =
         props.string("lineTerminator").filter(|end| !matches!(*end, "" | "\n" | "\r" | "\r\n")).map(str::to_owned);
+    if props.raw("quoteChar").and_then(Value::as_str) == Some("") {
+        props.fault(
+            "quoteChar",
+            "«quoteChar» kosong; tanpa kutip ditulis null",
+            "“quoteChar” is empty; write null for none",
+        );
+    }
     if let Some(quote) = props.byte("quoteChar") {
         layout.dialect.quote = quote;
     }
@@ -360,10 +377,22 @@ fn layout(props: &mut Props<'_, '_>) -> Layout {
     layout.dialect.comment = props.string("commentChar").filter(|mark| !mark.is_empty()).map(str::to_owned);
     props.string("nullSequence");
     layout.header = props.flag("header").unwrap_or(true);
-    layout.header_rows = props.rows("headerRows").unwrap_or_default();
+    let header_rows = props.rows("headerRows");
+    // No row is header: there is none.
+    layout.header &= header_rows.as_ref().is_none_or(|rows| !rows.is_empty());
+    layout.header_rows = header_rows.unwrap_or_default();
+    // A word of version 1 that version 2 took away.
+    layout.ignore_case = version1 && props.flag("caseSensitiveHeader") == Some(false);
     layout.header_join = props.string("headerJoin").unwrap_or(" ").to_owned();
     layout.comment_rows = props.rows("commentRows").unwrap_or_default();
     layout.property = props.string("property").map(str::to_owned);
+    if let Some(other) = props.string("itemType").filter(|kind| !matches!(*kind, "array" | "object")) {
+        props.fault(
+            "itemType",
+            format!("«{other}» bukan array atau object"),
+            format!("“{other}” is neither array nor object"),
+        );
+    }
     layout.item_keys = props.strings("itemKeys").map(|keys| keys.into_iter().map(str::to_owned).collect());
     layout
 }
@@ -439,6 +468,9 @@ fn columns(props: &mut Props<'_, '_>, property: &str, names: &[&str], fields: &[
 
 fn unique_keys(props: &mut Props<'_, '_>, fields: &[Field]) -> Vec<Vec<usize>> {
     let mut keys = Vec::new();
+    if props.raw("uniqueKeys").and_then(Value::as_array).is_some_and(Vec::is_empty) {
+        props.fault("uniqueKeys", "«uniqueKeys» kosong", "“uniqueKeys” is empty");
+    }
     for key in props.list("uniqueKeys").unwrap_or_default() {
         let names: Option<Vec<&str>> = match key {
             Value::String(name) => Some(vec![name]),
@@ -501,6 +533,13 @@ fn foreign_key(props: &mut Props<'_, '_>, fields: &[Field], own: &str, refs: &dy
     let resource = inner.string("resource").unwrap_or_default();
     if package.is_none() && (resource.is_empty() || resource == own && !own.is_empty()) {
         let itself = columns(&mut inner, "fields", &targets, fields);
+        let kind = |column: &usize| fields.get(*column).map(|field| field.form.kind());
+        if !own_columns.iter().map(kind).eq(itself.iter().map(kind)) {
+            // Values of different kinds are never equal.
+            let (keys, table) = (Arc::default(), Arc::default());
+            let target = Target::List { keys, table, fields: Vec::new() };
+            return Some(ForeignKey { columns: own_columns, target, list: own.to_owned() });
+        }
         return Some(ForeignKey { columns: own_columns, target: Target::Itself(itself), list: own.to_owned() });
     }
     let wanted = Wanted { package, resource, fields: &targets };
@@ -514,6 +553,8 @@ fn foreign_key(props: &mut Props<'_, '_>, fields: &[Field], own: &str, refs: &dy
         inner.errors.push(DescriptorError { kind: REFERENCE_ERROR.to_owned(), path, message });
         return None;
     };
+    let own_kinds = own_columns.iter().filter_map(|column| fields.get(*column)).map(|field| field.form.kind());
+    let comparable = own_kinds.zip(&targets).all(|(kind, target)| table.may_hold(target, kind));
     let fields: Vec<String> = targets.iter().map(|name| (*name).to_owned()).collect();
     let Some(keys) = table.keys(&fields) else {
         inner.fault(
@@ -523,6 +564,8 @@ fn foreign_key(props: &mut Props<'_, '_>, fields: &[Field], own: &str, refs: &dy
         );
         return None;
     };
+    // Values of different kinds are never equal.
+    let keys = if comparable { keys } else { Arc::default() };
     Some(ForeignKey { columns: own_columns, target: Target::List { keys, table, fields }, list })
 }
 

@@ -70,10 +70,11 @@ impl<'a, 'e> Props<'a, 'e> {
         }
     }
 
-    /// A whole number from 0, as a number or as digits.
+    /// A whole number from 0.
     pub(crate) fn count(&mut self, name: &str) -> Option<u64> {
         let value = self.raw(name)?;
-        let count = value.as_u64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
+        let whole = |number: f64| (number.fract() == 0.0 && (0.0..1e15).contains(&number)).then_some(number as u64);
+        let count = value.as_u64().or_else(|| value.as_f64().and_then(whole));
         if count.is_none() {
             self.wrong(name, "bilangan bulat mulai 0", "a whole number from 0");
         }

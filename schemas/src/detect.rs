@@ -60,7 +60,11 @@ struct Score {
 impl Score {
     fn of(contract: &Contract, labels: &[String]) -> Self {
         let known = if contract.layout.header {
-            contract.fields.iter().filter(|field| labels.iter().any(|label| names(field, label))).count()
+            contract
+                .fields
+                .iter()
+                .filter(|field| labels.iter().any(|label| names(field, label, &contract.layout)))
+                .count()
         } else {
             0
         };
@@ -79,6 +83,7 @@ fn header(sample: &str, contract: &Contract, dialect: Dialect, last: bool) -> He
     let limits = CsvLimits { cell: SAMPLE, row: SAMPLE, columns: 4096 };
     let layout = &contract.layout;
     let mut reader = CsvReader::new(dialect, limits);
+    reader.let_end_close_quote();
     reader.rows.text.push_str(sample);
     let wanted = layout.header_rows.last().copied().filter(|_| layout.header).unwrap_or(1);
     loop {

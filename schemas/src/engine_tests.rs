@@ -145,6 +145,33 @@ fn a_file_that_cannot_be_read_says_where() {
 }
 
 #[test]
+fn a_check_goes_on_where_a_delivery_would_be_refused_and_says_so() {
+    let contract = fields(&json!([{"name": "a", "type": "integer"}, {"name": "b"}]));
+    for (bytes, code, row, rows, errors) in [
+        (&b"a,b\n1,x\0y\n2,z\0\nq,1\n"[..], "nul-character", "row 2", 3, vec![(Some(4), Some(1), "type-error")]),
+        (b"a\0,b\n1,2\n", "nul-character", "row 1", 1, vec![(None, Some(1), "extra-label")]),
+        (b"a,b\n1,2\n2,\"4\n5,6\n", "quote-never-closed", "row 3, column 2", 2, vec![]),
+        (b"b,\"a\nx", "quote-never-closed", "row 1, column 2", 0, vec![(None, Some(2), "extra-label")]),
+    ] {
+        for piece in [1, 3, usize::MAX] {
+            let mut validator = Validator::for_check(Arc::clone(&contract), Format::Csv, Limits::default());
+            bytes.chunks(piece.min(bytes.len())).for_each(|chunk| validator.push(chunk).unwrap());
+            validator.finish().unwrap();
+            let report = validator.into_report();
+            let expected: Vec<_> =
+                errors.iter().map(|(row, column, kind)| (*row, *column, (*kind).to_owned())).collect();
+            assert_eq!(kinds(&report), expected, "{code} {row}");
+            assert_eq!((&*report.notices[0].code, report.notices.len(), report.stats.rows), (code, 1, rows));
+            assert!(report.notices[0].message.en.contains(row), "{}", report.notices[0].message.en);
+            assert_eq!(report.valid, errors.is_empty());
+        }
+    }
+    // Bytes behind a NUL are still checked: no text stays no text.
+    let mut validator = Validator::for_check(contract, Format::Csv, Limits::default());
+    assert_eq!(validator.push(b"a,b\n1,\0\n2,\xff\n").unwrap_err().kind, "encoding-error");
+}
+
+#[test]
 fn keys_know_the_first_row_and_references_to_the_table_itself_wait_for_its_end() {
     let contract = contract(&json!({
         "fields": [{"name": "id", "type": "integer"}, {"name": "induk", "type": "integer"}],
@@ -156,7 +183,8 @@ fn keys_know_the_first_row_and_references_to_the_table_itself_wait_for_its_end()
     let checked = check_with(&contract, Format::Csv, limits, text.as_bytes(), 5);
     let report = &checked.report;
     let found: Vec<(u64, &str)> = report.errors.iter().map(|error| (error.row.unwrap(), &*error.kind)).collect();
-    assert_eq!(found, [(3, "foreign-key"), (4, "primary-key"), (6, "primary-key"), (7, "type-error")]);
+    let expected = [(3, "foreign-key"), (4, "primary-key"), (6, "primary-key"), (7, "primary-key"), (7, "type-error")];
+    assert_eq!(found, expected);
     assert!(report.errors[1].message(Lang::Id).contains("baris 2"));
     assert_eq!((report.late_errors, report.rows_accepted, report.rows_refused), (1, 2, 4));
 }

@@ -12,6 +12,7 @@ use crate::lexical::number::{Decimal, NumberForm, Wide, integer, json_integer, n
 use crate::lexical::temporal::{Stamp, TemporalForm, year, year_month};
 use crate::lexical::text::TextFormat;
 use crate::reader::rows::Tag;
+use crate::values::number_text;
 
 /// How a geographic point is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,21 @@ pub(crate) enum Form {
     },
     GeoPoint(PointForm),
     Any,
+}
+
+/// Kinds of values that can be equal to each other: a reference compares logical values, and the text
+/// `1` is not the number 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Number,
+    Boolean,
+    Date,
+    Instant,
+    Time,
+    Month,
+    Duration,
+    Json,
 }
 
 /// A value of a type.
@@ -93,6 +109,21 @@ impl Form {
             Self::List { .. } => "list",
             Self::GeoPoint(_) => "geopoint",
             Self::Any => "any",
+        }
+    }
+
+    /// Which values those of this type can be equal to.
+    pub(crate) const fn kind(&self) -> Kind {
+        match self {
+            Self::Text(_) | Self::Any | Self::GeoPoint(PointForm::Text) => Kind::Text,
+            Self::Number(_) | Self::Integer(_) | Self::Year => Kind::Number,
+            Self::Boolean { .. } => Kind::Boolean,
+            Self::Date(_) => Kind::Date,
+            Self::DateTime { .. } => Kind::Instant,
+            Self::Time(_) => Kind::Time,
+            Self::YearMonth => Kind::Month,
+            Self::Duration => Kind::Duration,
+            _ => Kind::Json,
         }
     }
 
@@ -142,8 +173,9 @@ impl Form {
             Self::Duration => Logical::Duration(duration(text)?),
             Self::List { delimiter, item } => read_list(text, delimiter, item)?,
             Self::GeoPoint(PointForm::Text) => {
-                geo::point_text(text)?;
-                Logical::Text(text.to_owned())
+                // The same point has the same text, however it was written.
+                let (lon, lat) = geo::point_text(text)?;
+                Logical::Text(format!("{}, {}", number_text(lon), number_text(lat)))
             }
             Self::Object | Self::Array | Self::GeoJson | Self::TopoJson | Self::GeoPoint(_) => {
                 self.read_json(&canonical::parse(text)?)?

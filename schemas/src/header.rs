@@ -1,6 +1,6 @@
 //! How the columns of a file fit the fields of the contract.
 
-use crate::contract::{Contract, FieldsMatch};
+use crate::contract::{Contract, FieldsMatch, Layout};
 use crate::field::{Field, Rule};
 
 /// Something wrong with the header.
@@ -36,17 +36,19 @@ impl Mapping {
 }
 
 /// Whether a label names the field, now or in an earlier version.
-pub(crate) fn names(field: &Field, label: &str) -> bool {
+pub(crate) fn names(field: &Field, label: &str, layout: &Layout) -> bool {
     let aliases = || field.satudata("alias").and_then(serde_json::Value::as_array);
     field.name == label
         || field.name == label.trim()
+        || layout.ignore_case && field.name.to_lowercase() == label.trim().to_lowercase()
         || aliases().is_some_and(|aliases| aliases.iter().any(|alias| alias.as_str() == Some(label.trim())))
 }
 
 /// Fits the labels of a header to the fields.
 pub(crate) fn fit(contract: &Contract, labels: &[String]) -> Mapping {
     match contract.fields_match {
-        FieldsMatch::Exact if labels.iter().all(|label| label.trim().is_empty()) => {
+        // An empty line in the place of the header names nothing.
+        FieldsMatch::Exact if matches!(labels, [label] if label.trim().is_empty()) => {
             Mapping::positional(contract.fields.len())
         }
         FieldsMatch::Exact => fit_by_order(contract, labels),
@@ -73,7 +75,7 @@ fn fit_by_order(contract: &Contract, labels: &[String]) -> Mapping {
             Rule::BlankLabel
         } else if repeats(labels, column) {
             Rule::DuplicateLabel
-        } else if !names(field, label) {
+        } else if !names(field, label, &contract.layout) {
             Rule::IncorrectLabel
         } else {
             continue;
@@ -95,14 +97,9 @@ fn fit_by_name(contract: &Contract, labels: &[String]) -> Mapping {
     let all_needed = matches!(mode, FieldsMatch::Equal | FieldsMatch::Subset);
     let mut mapping = Mapping { sources: vec![None; fields.len()], width: labels.len(), faults: Vec::new() };
     for (column, label) in labels.iter().enumerate() {
-        let known = fields.iter().position(|field| names(field, label));
-        let rule = if label.trim().is_empty() {
-            Rule::BlankLabel
-        } else if repeats(labels, column) {
-            Rule::DuplicateLabel
-        } else {
-            Rule::ExtraLabel
-        };
+        let known = fields.iter().position(|field| names(field, label, &contract.layout));
+        let blank = label.trim().is_empty();
+        let rule = if repeats(labels, column) && !blank { Rule::DuplicateLabel } else { Rule::ExtraLabel };
         match known {
             Some(index) if rule == Rule::ExtraLabel && mapping.sources.get(index) == Some(&None) => {
                 if let Some(source) = mapping.sources.get_mut(index) {

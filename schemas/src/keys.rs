@@ -205,7 +205,7 @@ fn check_unique(
         unique.columns.iter().filter_map(|column| arrays.get(*column)).map(Column::new).collect();
     let single = columns.len() == 1;
     for (row, info) in rows.rows.iter().enumerate() {
-        if info.blank {
+        if info.blank && (info.unreadable || unique.rule != Rule::PrimaryKey) {
             continue;
         }
         let mut nulls = 0;
@@ -233,12 +233,12 @@ fn check_unique(
     }
 }
 
-/// Whether nulls in a primary key are to be reported: not those of a cell that could not be read,
-/// and not those that `required` already reports, unless the whole key is null.
+/// Whether nulls in a primary key are to be reported: always when the whole key is null; else not
+/// those of a cell that could not be read, and not those that `required` already reports.
 fn null_in_key(unique: &Unique, row: usize, nulls: usize, faults: &[Fault], columns: &[Column<'_>]) -> bool {
     let mut empty = unique.columns.iter().zip(columns).filter(|(_, column)| column.is_null(row));
     if nulls == unique.columns.len() {
-        return empty.all(|(column, _)| !has(faults, row, *column, Rule::Type));
+        return true;
     }
     empty.any(|(column, _)| !has(faults, row, *column, Rule::Type) && !has(faults, row, *column, Rule::Required))
 }
@@ -248,7 +248,7 @@ fn text_key(columns: &[Column<'_>], row: usize, out: &mut Vec<u8>) -> bool {
     out.clear();
     let single = columns.len() == 1;
     for column in columns {
-        let Some(text) = column.text(row) else { return false };
+        let Some(text) = column.reference_text(row) else { return false };
         if !single {
             out.extend_from_slice(&(text.len() as u32).to_le_bytes());
         }

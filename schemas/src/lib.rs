@@ -5,6 +5,7 @@
 //! past ([`Validator`]): good rows come out as typed Arrow batches, bad ones with the row, column,
 //! rule and value named in a [`Report`]. Nothing here reads a clock, a file or a socket.
 
+mod bare;
 mod canonical;
 pub mod code_list;
 mod collect;
@@ -22,17 +23,21 @@ mod header;
 mod keys;
 mod lexical;
 mod messages;
+mod metadata;
 mod package;
 mod reader;
 mod reference;
 pub mod render;
 mod report;
 pub mod standard;
+mod unpack;
 mod validator;
 mod values;
 
 #[cfg(test)]
 mod engine_tests;
+#[cfg(test)]
+mod standard_tests;
 
 pub use contract::{Contract, MAX_FIELDS, Policy, Sifat};
 pub use descriptor::DescriptorError;

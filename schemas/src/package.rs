@@ -13,6 +13,7 @@ use crate::descriptor::DescriptorError;
 use crate::digest::Checksum;
 use crate::reference::{ReferenceTable, References, Wanted};
 use crate::report::{Finding, Lang, Report, Text};
+use crate::unpack::{Unpacked, is_gzip};
 use crate::validator::{Format, Limits, Validator};
 
 /// Bytes read at once.
@@ -64,11 +65,23 @@ pub fn validate_package(
     load: &dyn Fn(&str) -> Option<Vec<u8>>,
     limits: Limits,
 ) -> Outcome {
-    let descriptor = inline(descriptor, load);
-    let refs = Neighbours { descriptor: &descriptor, load, limits, known: RefCell::default() };
+    let mut descriptor = inline(&as_package(descriptor), load);
+    let mut head = Vec::new();
+    let data = data.and_then(|source| {
+        let read = (&mut *source).take(crate::bare::HEAD as u64).read_to_end(&mut head);
+        read.map(|_| source).map_err(|why| why.to_string())
+    });
+    name_fields(&mut descriptor, data.is_ok().then_some(head.as_slice()), load);
+    let refs =
+        Neighbours { descriptor: &descriptor, load, limits, known: RefCell::default(), unreadable: RefCell::default() };
+    let mut faults = crate::metadata::faults(&descriptor);
     let contract = match Contract::compile(&descriptor, &refs) {
-        Ok(contract) => contract,
-        Err(errors) => return uncompiled(errors),
+        Ok(contract) if faults.is_empty() => contract,
+        Ok(_) => return Outcome::unusable(faults),
+        Err(errors) => {
+            faults.extend(errors);
+            return uncompiled(faults, &refs.unreadable.borrow());
+        }
     };
     let Some(format) = format_of(&descriptor, 0, &contract) else {
         let mut outcome = Outcome::of(file_error(
@@ -79,14 +92,14 @@ pub fn validate_package(
         outcome.exit = 3;
         return outcome;
     };
-    let source = match data {
-        Ok(source) => source,
+    let mut source = match data {
+        Ok(source) => head.as_slice().chain(source),
         Err(why) => {
             let (id, en) = (format!("Berkas tidak dapat dibuka: {why}"), format!("The file cannot be opened: {why}"));
             return Outcome::of(file_error("scheme-error", id, en));
         }
     };
-    match check(Arc::new(contract), format, source, resource(&descriptor, 0), load, limits) {
+    match check(Arc::new(contract), format, &mut source, resource(&descriptor, 0), load, limits) {
         Ok(report) => Outcome::of(report),
         Err(why) => {
             let (id, en) = (format!("Berkas tidak dapat dibaca: {why}"), format!("The file cannot be read: {why}"));
@@ -95,15 +108,41 @@ pub fn validate_package(
     }
 }
 
+/// A resource or a schema that stands alone is a package of one table.
+fn as_package(descriptor: &Value) -> Value {
+    let Some(object) = descriptor.as_object().filter(|object| !object.contains_key("resources")) else {
+        return descriptor.clone();
+    };
+    let mut resource = if object.contains_key("fields") {
+        json!({"name": "data", "path": "data", "schema": descriptor})
+    } else if object.contains_key("schema") || object.contains_key("path") || object.contains_key("data") {
+        descriptor.clone()
+    } else {
+        return descriptor.clone();
+    };
+    let version = resource.as_object_mut().and_then(|resource| resource.remove("$schema"));
+    let version = version.or_else(|| object.get("$schema").cloned());
+    let mut package = json!({"resources": [resource]});
+    if let (Some(package), Some(version)) = (package.as_object_mut(), version) {
+        package.insert("$schema".to_owned(), version);
+    }
+    package
+}
+
 /// A list or encoding that is not there is a fault of the package's data; all else of its descriptor.
-fn uncompiled(errors: Vec<DescriptorError>) -> Outcome {
+fn uncompiled(errors: Vec<DescriptorError>, unreadable: &[String]) -> Outcome {
     if !errors.iter().all(|error| error.kind == REFERENCE_ERROR || error.kind == ENCODING_ERROR) {
         return Outcome::unusable(errors);
     }
     let findings: Vec<Finding> = errors
         .iter()
         .map(|error| {
-            let kind = if error.kind == REFERENCE_ERROR { "resource-error" } else { "encoding-error" };
+            let missing_file = unreadable.iter().any(|list| error.message.en.contains(&format!("“{list}”")));
+            let kind = match error.kind.as_str() {
+                REFERENCE_ERROR if missing_file => "scheme-error",
+                REFERENCE_ERROR => "resource-error",
+                _ => "encoding-error",
+            };
             finding(kind, error.message.clone())
         })
         .collect();
@@ -163,6 +202,30 @@ fn inline(descriptor: &Value, load: &dyn Fn(&str) -> Option<Vec<u8>>) -> Value {
     descriptor
 }
 
+/// Gives delimited tables without a schema one that is made of their labels.
+fn name_fields(descriptor: &mut Value, head: Option<&[u8]>, load: &dyn Fn(&str) -> Option<Vec<u8>>) {
+    let resources = descriptor.get_mut("resources").and_then(Value::as_array_mut);
+    for (index, resource) in resources.into_iter().flatten().enumerate() {
+        if resource.get("schema").is_some() || format_named(resource, None) != Some(Format::Csv) {
+            continue;
+        }
+        let text = resource.get("data").and_then(Value::as_str).map(|text| text.as_bytes().to_vec());
+        let bytes = match (text, index, head) {
+            (Some(text), _, _) => Some(text),
+            (None, 0, head) => head.map(<[u8]>::to_vec),
+            _ => paths(resource).first().and_then(|path| load(path)),
+        };
+        let bytes = bytes.map(|mut bytes| {
+            bytes.truncate(crate::bare::HEAD);
+            bytes
+        });
+        let schema = bytes.and_then(|bytes| crate::bare::schema(resource, &bytes));
+        if let (Some(object), Some(schema)) = (resource.as_object_mut(), schema) {
+            object.insert("schema".to_owned(), schema);
+        }
+    }
+}
+
 fn paths(resource: &Value) -> Vec<&str> {
     match resource.get("path") {
         Some(Value::String(path)) => vec![path],
@@ -171,15 +234,20 @@ fn paths(resource: &Value) -> Vec<&str> {
     }
 }
 
-/// How a resource is written: as its `format` says, else as its path ends, else CSV.
+/// How a resource is written, whatever compressed it: as its `format` says, else as its path ends, else CSV.
 fn format_of(descriptor: &Value, index: usize, contract: &Contract) -> Option<Format> {
-    let resource = resource(descriptor, index);
+    format_named(resource(descriptor, index), contract.format.as_deref())
+}
+
+fn format_named(resource: &Value, format: Option<&str>) -> Option<Format> {
+    let own = resource.get("format").and_then(Value::as_str).map(str::to_ascii_lowercase);
     if resource.get("data").is_some_and(|data| !data.is_string()) {
         return Some(Format::Json);
     }
-    let ending =
-        paths(resource).first().and_then(|path| path.rsplit_once('.')).map(|(_, ending)| ending.to_ascii_lowercase());
-    match contract.format.as_deref().or(ending.as_deref()) {
+    let path = paths(resource).first().map(|path| path.to_ascii_lowercase()).unwrap_or_default();
+    let path = path.strip_suffix(".gz").unwrap_or(&path);
+    let ending = path.rsplit_once('.').map(|(_, ending)| ending);
+    match format.or(own.as_deref()).or(ending) {
         Some("json" | "geojson") => Some(Format::Json),
         Some("ndjson" | "jsonl" | "jsonlines") => Some(Format::Ndjson),
         Some("xlsx" | "xls" | "ods" | "parquet" | "arrow" | "yaml" | "sqlite") => None,
@@ -198,28 +266,40 @@ fn check(
     let expected = resource.get("hash").and_then(Value::as_str);
     let mut checksum = Checksum::new(expected);
     let mut validator = Validator::for_check(contract, format, limits);
+    let mut input = Unpacked::new(is_gzip(resource), format, &mut validator);
     let mut buffer = vec![0_u8; READ_BYTES];
     // After a fatal error the rest is still read, for its size and digest.
     loop {
         let read = source.read(&mut buffer)?;
         let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
         checksum.update(bytes);
-        let _ = validator.push(bytes);
-        validator.take_batches();
-        validator.take_rejected();
+        input.push(bytes);
     }
+    let mut missing = None;
     for path in paths(resource).iter().skip(1) {
         let Some(bytes) = load(path) else {
-            let message = format!("{path}: not found");
-            return Err(std::io::Error::new(std::io::ErrorKind::NotFound, message));
+            missing = Some((*path).to_owned());
+            break;
         };
         checksum.update(&bytes);
-        let _ = validator.push(&bytes);
-        validator.take_batches();
-        validator.take_rejected();
+        input.next_file();
+        input.push(&bytes);
     }
+    let damaged = input.finish();
     let _ = validator.finish();
     let mut report = validator.into_report();
+    if let Some(path) = missing {
+        let (id, en) = (format!("Berkas «{path}» tidak ada."), format!("The file “{path}” is not there."));
+        add(&mut report, "scheme-error", id, en);
+    }
+    if damaged {
+        add(
+            &mut report,
+            "compression-error",
+            "Berkas gzip rusak atau terpotong.".to_owned(),
+            "The gzip file is damaged or cut off.".to_owned(),
+        );
+    }
     file_checks(&mut report, checksum, resource);
     Ok(report)
 }
@@ -271,6 +351,8 @@ struct Neighbours<'a> {
     load: &'a dyn Fn(&str) -> Option<Vec<u8>>,
     limits: Limits,
     known: RefCell<HashMap<usize, Option<Arc<ReferenceTable>>>>,
+    /// Names of tables whose files are not there.
+    unreadable: RefCell<Vec<String>>,
 }
 
 impl References for Neighbours<'_> {
@@ -297,20 +379,36 @@ impl Neighbours<'_> {
     fn read(&self, index: usize) -> Option<ReferenceTable> {
         let mut descriptor = self.descriptor.clone();
         let schema = descriptor.get_mut("resources")?.get_mut(index)?.get_mut("schema")?.as_object_mut()?;
-        // Its own references are not asked here; two tables may point to each other.
-        schema.remove("foreignKeys");
+        // Its own references and keys are not asked here; two tables may point to each other.
+        for keys in ["foreignKeys", "primaryKey", "uniqueKeys"] {
+            schema.remove(keys);
+        }
         let contract = Contract::compile_resource(&descriptor, index, &crate::reference::NoReferences).ok()?;
         let format = format_of(&descriptor, index, &contract)?;
         let resource = resource(&descriptor, index);
         let names: Vec<String> = contract.fields().iter().map(|field| field.name().to_owned()).collect();
+        let kinds = contract.fields.iter().map(|field| field.form.kind()).collect();
         let mut validator = Validator::for_check(Arc::new(contract), format, self.limits);
         validator.keep_bad_rows();
         match resource.get("data") {
             Some(Value::String(text)) => validator.push(text.as_bytes()).ok()?,
             Some(data) => validator.push(data.to_string().as_bytes()).ok()?,
             None => {
-                for path in paths(resource) {
-                    validator.push(&(self.load)(path)?).ok()?;
+                let mut input = Unpacked::new(is_gzip(resource), format, &mut validator);
+                input.keep_batches();
+                for (number, path) in paths(resource).into_iter().enumerate() {
+                    let Some(bytes) = (self.load)(path) else {
+                        let name = resource.get("name").and_then(Value::as_str).unwrap_or_default();
+                        self.unreadable.borrow_mut().push(name.to_owned());
+                        return None;
+                    };
+                    if number > 0 {
+                        input.next_file();
+                    }
+                    input.push(&bytes);
+                }
+                if input.finish() {
+                    return None;
                 }
             }
         }
@@ -319,6 +417,6 @@ impl Neighbours<'_> {
         if batches.is_empty() {
             return Some(ReferenceTable::new(&names.iter().map(String::as_str).collect::<Vec<_>>()));
         }
-        Some(ReferenceTable::from_batches(&batches))
+        Some(ReferenceTable::from_batches(&batches).with_kinds(kinds))
     }
 }

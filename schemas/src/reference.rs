@@ -5,6 +5,8 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use hashbrown::HashSet;
 
+use crate::form::Kind;
+
 /// What a foreign key asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
@@ -37,13 +39,19 @@ impl References for NoReferences {
 pub struct ReferenceTable {
     fields: Vec<String>,
     columns: Vec<Vec<Option<Box<str>>>>,
+    /// What the columns hold, where it is known; else their text is compared.
+    kinds: Vec<Kind>,
 }
 
 impl ReferenceTable {
     /// An empty list with these columns.
     #[must_use]
     pub fn new(fields: &[&str]) -> Self {
-        Self { fields: fields.iter().map(|name| (*name).to_owned()).collect(), columns: vec![Vec::new(); fields.len()] }
+        Self {
+            fields: fields.iter().map(|name| (*name).to_owned()).collect(),
+            columns: vec![Vec::new(); fields.len()],
+            kinds: Vec::new(),
+        }
     }
 
     /// Adds a row. A short row is filled with nulls, a long one is cut.
@@ -63,10 +71,24 @@ impl ReferenceTable {
         for batch in batches {
             for (array, column) in batch.columns().iter().zip(&mut table.columns) {
                 let values = crate::values::Column::new(array);
-                column.extend((0..batch.num_rows()).map(|row| values.text(row).map(|text| text.as_ref().into())));
+                column.extend(
+                    (0..batch.num_rows()).map(|row| values.reference_text(row).map(|text| text.as_ref().into())),
+                );
             }
         }
         table
+    }
+
+    /// The same list, the kinds of its columns known.
+    pub(crate) fn with_kinds(mut self, kinds: Vec<Kind>) -> Self {
+        self.kinds = kinds;
+        self
+    }
+
+    /// Whether values of that kind can stand in the column.
+    pub(crate) fn may_hold(&self, name: &str, kind: Kind) -> bool {
+        let index = self.fields.iter().position(|field| field == name);
+        index.and_then(|index| self.kinds.get(index)).is_none_or(|known| *known == kind)
     }
 
     /// A code list that ships with the product or was registered.

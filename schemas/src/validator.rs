@@ -16,13 +16,13 @@ use crate::column::{self, Fault, Place, Reading};
 use crate::contract::{Contract, FieldsMatch, Target};
 use crate::detect::{self, Detection};
 use crate::fatal;
-use crate::field::Rule;
+use crate::field::{Field, Rule};
 use crate::header::{self, Mapping};
 use crate::keys::{FirstRows, Keys};
 use crate::reader::csv::{CsvLimits, CsvReader, Scan};
-use crate::reader::decode::Decoder;
+use crate::reader::decode::{DecodeStop, Decoder};
 use crate::reader::json::{JsonLimits, JsonReader, Names, Step};
-use crate::reader::rows::{KeyFault, MAX_SPAN, Rows};
+use crate::reader::rows::{KeyFault, MAX_SPAN, Rows, Tag};
 use crate::report::{Fatal, Notice, Report, Stats, Text};
 
 /// How a file is written.
@@ -86,8 +86,8 @@ enum Purpose {
     /// The rows will be stored: values that 64 bits cannot hold are refused, and a header that does
     /// not fit ends the reading.
     Land,
-    /// Only the report is wanted: values too wide to be stored are noticed, and rows under a header
-    /// that does not fit are checked all the same.
+    /// Only the report is wanted: values too wide to be stored, NUL characters and a quote that is
+    /// never closed are noticed, and rows under a header that does not fit are checked all the same.
     Check,
 }
 
@@ -181,7 +181,7 @@ impl Validator {
         let width = contract.fields.len();
         limits.batch_rows = limits.batch_rows.clamp(1, (BATCH_CELLS / width.max(1)).max(1));
         let input = match format {
-            Format::Csv => Input::Csv(Box::new(csv_input(&contract, &limits))),
+            Format::Csv => Input::Csv(Box::new(csv_input(&contract, &limits, purpose))),
             Format::Ndjson | Format::Json => {
                 Input::Json(Box::new(json_input(&contract, &limits, format == Format::Ndjson)))
             }
@@ -300,8 +300,14 @@ impl Validator {
             Input::Csv(csv) => &mut csv.reader.rows.text,
             Input::Json(json) => &mut json.rows.text,
         };
-        let stop = self.decoder.decode(bytes, last, text).err();
+        let mut stop = self.decoder.decode(bytes, last, text).err();
         self.seen_text |= !text.is_empty();
+        if let Some(DecodeStop::Nul { byte }) = stop
+            && self.core.purpose == Purpose::Check
+            && matches!(self.input, Input::Csv(_))
+        {
+            stop = self.pass_nul(byte)?;
+        }
         let nothing = last && stop.is_none() && !self.seen_text;
         let mut result = if nothing { Err(fatal::empty()) } else { self.drive(last && stop.is_none()) };
         if let (Ok(()), Some(stop)) = (&result, stop) {
@@ -312,6 +318,21 @@ impl Validator {
             result = self.flush().and(Err(fatal::decode(stop, row, self.core.contract.encoding)));
         }
         result.inspect_err(|fatal| self.core.fatal = Some(fatal.clone()))
+    }
+
+    /// A mere report goes on behind a NUL; the text up to it is read first, so that its row is known.
+    fn pass_nul(&mut self, byte: u64) -> Result<Option<DecodeStop>, Fatal> {
+        self.drive(false).inspect_err(|fatal| self.core.fatal = Some(fatal.clone()))?;
+        let Input::Csv(csv) = &mut self.input else { return Ok(None) };
+        let row = csv.reader.current_row();
+        let stop = self.decoder.keep_nul(&mut csv.reader.rows.text).err();
+        self.seen_text = true;
+        self.core.notice(
+            "nul-character",
+            format!("Perhatian: berkas memuat karakter NUL (byte ke-{byte}, baris {row}). Kiriman berkas ini akan ditolak."),
+            format!("Beware: the file holds a NUL character (byte {byte}, row {row}). A delivery of this file would be refused."),
+        );
+        Ok(stop)
     }
 
     fn drive(&mut self, last: bool) -> Result<(), Fatal> {
@@ -326,11 +347,11 @@ impl Validator {
     fn flush(&mut self) -> Result<(), Fatal> {
         match &mut self.input {
             Input::Csv(csv) => {
-                self.core.process(&csv.reader.rows, false)?;
+                self.core.process(&mut csv.reader.rows)?;
                 csv.reader.recycle();
             }
             Input::Json(json) => {
-                self.core.process(&json.rows, true)?;
+                self.core.process(&mut json.rows)?;
                 json.recycle();
             }
         }
@@ -338,10 +359,14 @@ impl Validator {
     }
 }
 
-fn csv_input(contract: &Contract, limits: &Limits) -> CsvInput {
+fn csv_input(contract: &Contract, limits: &Limits, purpose: Purpose) -> CsvInput {
     let csv_limits = CsvLimits { cell: limits.cell_bytes, row: limits.row_bytes, columns: limits.columns };
+    let mut reader = CsvReader::new(contract.layout.dialect.clone(), csv_limits);
+    if purpose == Purpose::Check {
+        reader.let_end_close_quote();
+    }
     CsvInput {
-        reader: CsvReader::new(contract.layout.dialect.clone(), csv_limits),
+        reader,
         detecting: !contract.layout.delimiter_declared,
         tried: 0,
         header: HeaderState { done: false, lines: Vec::new() },
@@ -365,6 +390,7 @@ fn json_input(contract: &Contract, limits: &Limits, lines: bool) -> JsonReader {
         refuse_unknown: !matches!(contract.fields_match, FieldsMatch::Subset | FieldsMatch::Partial)
             && contract.layout.item_keys.is_none(),
         need_all: !matches!(contract.fields_match, FieldsMatch::Superset | FieldsMatch::Partial),
+        no_header: !contract.layout.header,
     };
     let json_limits = JsonLimits {
         cell: limits.cell_bytes,
@@ -384,7 +410,7 @@ fn drive_csv(csv: &mut CsvInput, core: &mut Core, last: bool) -> Result<(), Fata
             Ok(scan) => scan,
             Err(stop) => {
                 // What was read before is checked all the same: one correction may show more than one fault.
-                core.process(&csv.reader.rows, false)?;
+                core.process(&mut csv.reader.rows)?;
                 return Err(fatal::csv(&stop, &core.limits));
             }
         };
@@ -394,14 +420,26 @@ fn drive_csv(csv: &mut CsvInput, core: &mut Core, last: bool) -> Result<(), Fata
             Scan::Record if csv.header.done && core.contract.layout.comment_rows.is_empty() => csv.reader.keep_record(),
             Scan::Record => record(csv, core)?,
         }
-        let rows = &csv.reader.rows;
-        if rows.rows.len() >= core.limits.batch_rows || csv.reader.consumed() >= core.limits.batch_bytes {
-            core.process(rows, false)?;
+        let full = csv.reader.rows.rows.len() >= core.limits.batch_rows;
+        if full || csv.reader.consumed() >= core.limits.batch_bytes {
+            core.process(&mut csv.reader.rows)?;
             csv.reader.recycle();
         }
     }
+    if let Some((row, column)) = csv.reader.closed_by_end().filter(|_| last) {
+        core.notice(
+            "quote-never-closed",
+            format!("Perhatian: kutip yang dibuka di baris {row}, kolom {column}, tidak ditutup; semua isi sesudahnya terbaca sebagai satu sel. Kiriman berkas ini akan ditolak."),
+            format!("Beware: the quote opened in row {row}, column {column}, is never closed; all that follows is read as one cell. A delivery of this file would be refused."),
+        );
+    }
     if last && !csv.header.done {
         end_of_header(csv, core)?;
+    }
+    // One empty line in the place of the header, and nothing else: nobody wrote a table here.
+    let blank = matches!(csv.header.lines.as_slice(), [line] if matches!(line.as_slice(), [label] if label.is_empty()));
+    if last && blank && core.rows == 0 && csv.reader.rows.rows.is_empty() {
+        return Err(fatal::no_header());
     }
     Ok(())
 }
@@ -485,7 +523,7 @@ fn fix_header(csv: &mut CsvInput, core: &mut Core, mapping: Mapping) -> Result<(
 
 /// Joins the lines of a header: a short line's last cell spans the columns to its right, and what
 /// stands twice in a row is said once.
-fn join_labels(lines: &[Vec<String>], join: &str) -> Vec<String> {
+pub(crate) fn join_labels(lines: &[Vec<String>], join: &str) -> Vec<String> {
     if let [line] = lines {
         return line.clone();
     }
@@ -509,7 +547,7 @@ fn drive_json(json: &mut JsonReader, core: &mut Core, last: bool) -> Result<(), 
         let step = match json.step(last) {
             Ok(step) => step,
             Err(stop) => {
-                core.process(&json.rows, true)?;
+                core.process(&mut json.rows)?;
                 return Err(fatal::json(&stop, &core.limits));
             }
         };
@@ -526,7 +564,7 @@ fn drive_json(json: &mut JsonReader, core: &mut Core, last: bool) -> Result<(), 
         if json.rows.rows.len() >= core.limits.batch_rows
             || json.rows.rows.last().is_some_and(|row| row.raw.1 as usize >= core.limits.batch_bytes)
         {
-            core.process(&json.rows, true)?;
+            core.process(&mut json.rows)?;
             json.recycle();
         }
     }
@@ -547,19 +585,20 @@ impl Core {
     }
 
     /// Checks a batch of rows.
-    fn process(&mut self, rows: &Rows, json: bool) -> Result<(), Fatal> {
+    fn process(&mut self, rows: &mut Rows) -> Result<(), Fatal> {
         let Some(mapping) = self.mapping.take() else { return Ok(()) };
-        let result = if rows.rows.is_empty() { Ok(()) } else { self.batch(rows, &mapping, json) };
+        let result = if rows.rows.is_empty() { Ok(()) } else { self.batch(rows, &mapping) };
         self.mapping = Some(mapping);
         result
     }
 
-    fn batch(&mut self, rows: &Rows, mapping: &Mapping, json: bool) -> Result<(), Fatal> {
+    fn batch(&mut self, rows: &mut Rows, mapping: &Mapping) -> Result<(), Fatal> {
         let contract = Arc::clone(&self.contract);
+        mark_blank(rows, &contract, mapping);
         let mut faults = std::mem::take(&mut self.faults);
         faults.clear();
         self.first_rows.clear();
-        row_faults(rows, json, &mut faults);
+        row_faults(rows, &mut faults);
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(contract.fields.len());
         for (index, field) in contract.fields.iter().enumerate() {
             let storable = self.purpose == Purpose::Land;
@@ -673,13 +712,36 @@ impl Core {
     }
 }
 
+/// Marks the rows in which no field has a value and no other column has any content.
+fn mark_blank(rows: &mut Rows, contract: &Contract, mapping: &Mapping) {
+    let Rows { text, scratch, width, cells, rows, extras, .. } = rows;
+    let mut fields: Vec<Option<&Field>> = vec![None; *width];
+    for (field, source) in contract.fields.iter().zip(&mapping.sources) {
+        if let Some(slot) = source.and_then(|column| fields.get_mut(column)) {
+            *slot = Some(field);
+        }
+    }
+    if fields.iter().all(Option::is_none) {
+        return;
+    }
+    for (row, info) in rows.iter_mut().enumerate().filter(|(_, info)| !info.blank) {
+        let cells = cells.get(row * *width..).unwrap_or_default();
+        info.blank = cells.iter().zip(&fields).all(|(span, field)| match (span.tag(), field) {
+            (Tag::Null | Tag::Missing, _) => true,
+            (Tag::Text, Some(field)) => field.missing.contains(span.read(text, scratch)),
+            (_, Some(_)) => false,
+            (_, None) => span.len() == 0,
+        }) && !extras.iter().any(|(of, _, span)| *of as usize == row && span.len() > 0);
+    }
+}
+
 /// Faults that the shape of a row already shows.
-fn row_faults(rows: &Rows, json: bool, faults: &mut Vec<Fault>) {
+fn row_faults(rows: &Rows, faults: &mut Vec<Fault>) {
     let width = rows.width as u32;
     for (row, info) in rows.rows.iter().enumerate() {
         let row = row as u32;
         if info.blank {
-            if !json {
+            if !info.unreadable {
                 faults.push(Fault { row, place: Place::Row, rule: Rule::BlankRow });
             }
             continue;
@@ -694,6 +756,9 @@ fn row_faults(rows: &Rows, json: bool, faults: &mut Vec<Fault>) {
         }
     }
     for (row, fault) in &rows.key_faults {
+        if rows.rows.get(*row as usize).is_some_and(|info| info.blank && !info.unreadable) {
+            continue;
+        }
         let place = match fault {
             KeyFault::Absent(field) => Place::Field(*field),
             _ => Place::Row,

@@ -72,6 +72,14 @@ impl<'a> Column<'a> {
         }
     }
 
+    /// The value as a part of a reference: as [`Column::text`], but a year is the number it is.
+    pub(crate) fn reference_text(&self, row: usize) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Year(array) if !array.is_null(row) => Some(Cow::Owned(array.value(row).to_string())),
+            column => column.text(row),
+        }
+    }
+
     /// The value as text, the same for equal values; nothing for null.
     pub(crate) fn text(&self, row: usize) -> Option<Cow<'a, str>> {
         if self.is_null(row) {

@@ -41,13 +41,41 @@ pub(crate) fn is_geojson(value: &Value) -> bool {
     }
 }
 
-/// Whether the value is a TopoJSON topology, by structure.
+/// Whether the value is a TopoJSON object, by structure: a topology or one of its geometries.
 pub(crate) fn is_topojson(value: &Value) -> bool {
-    kind(value) == Some("Topology")
-        && value.get("objects").is_some_and(Value::is_object)
-        && value.get("arcs").and_then(Value::as_array).is_some_and(|arcs| {
-            arcs.iter().all(|arc| arc.as_array().is_some_and(|points| points.iter().all(Value::is_array)))
-        })
+    if kind(value) != Some("Topology") {
+        return is_arc_geometry(value);
+    }
+    let objects = value.get("objects").and_then(Value::as_object);
+    let arcs = value.get("arcs").and_then(Value::as_array);
+    objects.is_some_and(|objects| objects.values().all(is_arc_geometry))
+        && arcs.is_some_and(|arcs| arcs.iter().all(|arc| positions(arc, 1)))
+}
+
+/// A geometry whose lines are numbers of arcs; a point has its own coordinates.
+fn is_arc_geometry(value: &Value) -> bool {
+    let depth = match kind(value) {
+        Some("Point") => return coordinates(value, 0),
+        Some("MultiPoint") => return coordinates(value, 1),
+        Some("LineString") => 1,
+        Some("MultiLineString" | "Polygon") => 2,
+        Some("MultiPolygon") => 3,
+        Some("GeometryCollection") => {
+            let parts = value.get("geometries").and_then(Value::as_array);
+            return parts.is_some_and(|parts| parts.iter().all(is_arc_geometry));
+        }
+        // A geometry that is not there.
+        None => return value.get("type").is_some_and(Value::is_null),
+        _ => return false,
+    };
+    value.get("arcs").is_some_and(|arcs| arc_numbers(arcs, depth))
+}
+
+fn arc_numbers(value: &Value, depth: usize) -> bool {
+    match value {
+        Value::Array(items) if depth > 0 => items.iter().all(|item| arc_numbers(item, depth - 1)),
+        value => depth == 0 && value.is_i64(),
+    }
 }
 
 fn kind(value: &Value) -> Option<&str> {
@@ -66,8 +94,11 @@ fn is_geometry(value: &Value) -> bool {
         Some("MultiPoint") => 1,
         Some("LineString") => return coordinates(value, 1) && size(value) != Some(1),
         Some("MultiLineString") => 2,
-        Some("Polygon") => 2,
-        Some("MultiPolygon") => 3,
+        Some("Polygon") => return coordinates(value, 2) && value.get("coordinates").is_some_and(has_closed_rings),
+        Some("MultiPolygon") => {
+            let polygons = value.get("coordinates").and_then(Value::as_array);
+            return coordinates(value, 3) && polygons.is_some_and(|polygons| polygons.iter().all(has_closed_rings));
+        }
         Some("GeometryCollection") => {
             let parts = value.get("geometries").and_then(Value::as_array);
             return parts.is_some_and(|parts| parts.iter().all(is_geometry));
@@ -75,6 +106,13 @@ fn is_geometry(value: &Value) -> bool {
         _ => return false,
     };
     coordinates(value, depth)
+}
+
+/// The rings of a polygon end where they begin and have at least four positions (RFC 7946, 3.1.6).
+fn has_closed_rings(polygon: &Value) -> bool {
+    polygon.as_array().is_some_and(|rings| {
+        rings.iter().all(|ring| ring.as_array().is_some_and(|ring| ring.len() >= 4 && ring.first() == ring.last()))
+    })
 }
 
 fn size(value: &Value) -> Option<usize> {
@@ -115,5 +153,22 @@ mod tests {
         assert!(!ok(r#"{"type":"Point","coordinates":["a",1]}"#));
         assert!(!ok(r#"{"type":"Pt"}"#));
         assert!(!ok(r#"{"type":"Polygon","coordinates":[[1,2]]}"#));
+        assert!(ok(r#"{"type":"Polygon","coordinates":[[[0,0],[1,0],[1,1],[0,0]]]}"#));
+        assert!(!ok(r#"{"type":"Polygon","coordinates":[[[0,0],[1,0],[0,0]]]}"#));
+        assert!(!ok(r#"{"type":"MultiPolygon","coordinates":[[[[0,0],[1,0],[1,1],[0,1]]]]}"#));
+        assert!(ok(r#"{"type":"Point","coordinates":[1,2,300]}"#));
+        assert!(!ok(r#"{"type":"Point","coordinates":[1]}"#));
+    }
+
+    #[test]
+    fn topojson_is_a_topology_or_a_geometry_of_arcs() {
+        let ok = |text: &str| is_topojson(&serde_json::from_str(text).unwrap());
+        assert!(ok(r#"{"type":"Topology","objects":{"a":{"type":"Polygon","arcs":[[0,-1]]}},"arcs":[[[0,0],[1,1]]]}"#));
+        assert!(ok(r#"{"type":"LineString","arcs":[42]}"#));
+        assert!(ok(r#"{"type":"Topology","objects":{"a":{"type":null}},"arcs":[]}"#));
+        assert!(!ok(r#"{"type":"Topology","objects":{"a":1},"arcs":[]}"#));
+        assert!(!ok(r#"{"type":"LineString","arcs":["a"]}"#));
+        assert!(!ok(r#"{"type":"LineString","coordinates":[[0,0],[1,1]]}"#));
+        assert!(!ok("{}"));
     }
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod duration;
 pub(crate) mod geo;
+pub(crate) mod loose;
 pub(crate) mod number;
 pub(crate) mod pattern;
 pub(crate) mod temporal;

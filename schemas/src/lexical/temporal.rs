@@ -1,5 +1,7 @@
 //! Dates, times and instants: the default forms, strptime patterns, and their inverse.
 
+use super::loose;
+
 /// Microseconds in a day.
 pub(crate) const DAY_MICROS: i64 = 86_400_000_000;
 
@@ -37,7 +39,7 @@ const fn days_in_month(year: i64, month: u32) -> u32 {
 }
 
 #[inline]
-fn civil(year: i64, month: u32, day: u32) -> Option<i32> {
+pub(crate) fn civil(year: i64, month: u32, day: u32) -> Option<i32> {
     let valid = year >= 1 && (1..=12).contains(&month) && day >= 1 && day <= days_in_month(year, month);
     valid.then(|| days_from_civil(year, month, day) as i32)
 }
@@ -76,7 +78,7 @@ pub(crate) fn iso_time(text: &str) -> Option<i64> {
 }
 
 #[inline]
-fn clock(hour: u32, minute: u32, second: u32) -> Option<i64> {
+pub(crate) fn clock(hour: u32, minute: u32, second: u32) -> Option<i64> {
     (hour < 24 && minute < 60 && second < 60).then(|| i64::from(hour * 3600 + minute * 60 + second) * 1_000_000)
 }
 
@@ -134,7 +136,7 @@ pub(crate) fn iso_datetime(text: &str) -> Option<Stamp> {
     Some(Stamp { micros: local - zone(rest)?, zoned: true })
 }
 
-fn fraction_micros(digits: &str) -> i64 {
+pub(crate) fn fraction_micros(digits: &str) -> i64 {
     digits.bytes().chain(std::iter::repeat(b'0')).take(6).fold(0, |sum, byte| sum * 10 + i64::from(byte - b'0'))
 }
 
@@ -147,7 +149,7 @@ pub(crate) fn zone(text: &str) -> Option<i64> {
     }
 }
 
-fn offset(sign: u8, hours: u32, minutes: u32) -> Option<i64> {
+pub(crate) fn offset(sign: u8, hours: u32, minutes: u32) -> Option<i64> {
     let valid = minutes < 60 && (hours < 14 || hours == 14 && minutes == 0);
     let micros = i64::from(hours * 60 + minutes) * 60_000_000;
     valid.then_some(if sign == b'-' { -micros } else { micros })
@@ -204,6 +206,53 @@ enum Item {
     Field(char),
 }
 
+/// Steps of the search for another way to divide the digits of a text.
+const BACKTRACK_STEPS: u32 = 2000;
+
+impl Item {
+    /// Passes over spaces or a literal.
+    fn skip<'a>(&self, rest: &'a str) -> Option<&'a str> {
+        match self {
+            Self::Space => {
+                let trimmed = rest.trim_start();
+                (trimmed.len() < rest.len()).then_some(trimmed)
+            }
+            Self::Literal(c) => {
+                // Python compiles patterns without regard to case.
+                let next = rest.chars().next()?;
+                if next != *c && !next.to_lowercase().eq(c.to_lowercase()) {
+                    return None;
+                }
+                rest.get(next.len_utf8()..)
+            }
+            Self::Field(_) => None,
+        }
+    }
+}
+
+/// Reads the text by the items, trying fewer digits for each number in turn.
+fn backtrack(items: &[Item], text: &str, parts: Parts, steps: &mut u32) -> Option<Parts> {
+    *steps = steps.checked_sub(1)?;
+    let Some((item, items)) = items.split_first() else { return text.is_empty().then_some(parts) };
+    let Item::Field(field) = item else { return backtrack(items, item.skip(text)?, parts, steps) };
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let most = if digits_may_vary(*field) { digits.min(6) } else { 1 };
+    (1..=most.max(1)).rev().find_map(|count| {
+        // What follows the digits is cut off for a moment, so that the field takes no more of them.
+        let (head, tail) = if digits_may_vary(*field) { (text.get(..count)?, text.get(count..)?) } else { (text, "") };
+        let mut parts = parts;
+        let rest = parts.take(*field, head)?;
+        if tail.is_empty() {
+            return backtrack(items, rest, parts, steps);
+        }
+        rest.is_empty().then(|| backtrack(items, tail, parts, steps)).flatten()
+    })
+}
+
+const fn digits_may_vary(field: char) -> bool {
+    matches!(field, 'm' | 'I' | 'd' | 'H' | 'M' | 'S' | 'j' | 'f' | 'V' | 'U' | 'W')
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Parts {
     year: Option<i64>,
@@ -217,6 +266,12 @@ struct Parts {
     second: u32,
     micros: i64,
     zone: Option<i64>,
+    /// The day of the week from Monday, 0.
+    weekday: Option<i64>,
+    iso_year: Option<i64>,
+    iso_week: Option<i64>,
+    /// The week of the year, and whether it begins on Monday.
+    week: Option<(i64, bool)>,
 }
 
 const MONTHS: [&str; 12] = [
@@ -235,6 +290,17 @@ const MONTHS: [&str; 12] = [
 ];
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
+/// The day of the week from Monday, 0.
+const fn weekday_of(days: i64) -> i64 {
+    (days + 3).rem_euclid(7)
+}
+
+/// The Monday of the first week of an ISO year: the one that holds 4 January.
+const fn iso_week_start(year: i64) -> i64 {
+    let fourth = days_from_civil(year, 1, 4);
+    fourth - weekday_of(fourth)
+}
+
 impl Strptime {
     /// Compiles a pattern; an unknown directive is named in the error.
     pub(crate) fn compile(pattern: &str) -> Result<Self, String> {
@@ -251,7 +317,7 @@ impl Strptime {
                     Some('c') => items.extend(Self::compile("%a %b %d %H:%M:%S %Y")?.items),
                     Some('h') => items.push(Item::Field('b')),
                     Some('e') => items.push(Item::Field('d')),
-                    Some(field) if "YymdHIMSfpbBaAjzZwu".contains(field) => items.push(Item::Field(field)),
+                    Some(field) if "YymdHIMSfpbBaAjzZwuGVUW".contains(field) => items.push(Item::Field(field)),
                     Some(other) => return Err(format!("%{other}")),
                     None => return Err("%".to_owned()),
                 },
@@ -277,29 +343,23 @@ impl Strptime {
     }
 
     fn parse(&self, text: &str) -> Option<Parts> {
+        // A number takes as many digits as it can; when that leads nowhere, fewer are tried.
         let mut parts = Parts::default();
+        if self.greedy(text, &mut parts).is_some() {
+            return Some(parts);
+        }
+        backtrack(&self.items, text, Parts::default(), &mut BACKTRACK_STEPS.clone())
+    }
+
+    fn greedy(&self, text: &str, parts: &mut Parts) -> Option<()> {
         let mut rest = text;
         for item in &self.items {
             rest = match item {
-                Item::Space => {
-                    let trimmed = rest.trim_start();
-                    if trimmed.len() == rest.len() {
-                        return None;
-                    }
-                    trimmed
-                }
-                Item::Literal(c) => {
-                    // Python compiles patterns without regard to case.
-                    let next = rest.chars().next()?;
-                    if next != *c && !next.to_lowercase().eq(c.to_lowercase()) {
-                        return None;
-                    }
-                    rest.get(next.len_utf8()..)?
-                }
                 Item::Field(field) => parts.take(*field, rest)?,
+                item => item.skip(rest)?,
             };
         }
-        rest.is_empty().then_some(parts)
+        rest.is_empty().then_some(())
     }
 
     /// Reads a date.
@@ -351,6 +411,19 @@ impl Strptime {
                 Item::Field('u') => write!(out, "{}", weekday + 1),
                 Item::Field('w') => write!(out, "{}", (weekday + 1) % 7),
                 Item::Field('j') => write!(out, "{:03}", days - days_from_civil(year, 1, 1) + 1),
+                Item::Field(field @ ('G' | 'V')) => {
+                    let iso = [year + 1, year, year - 1].into_iter().find(|iso| iso_week_start(*iso) <= days);
+                    let iso = iso.unwrap_or(year);
+                    match field {
+                        'G' => write!(out, "{iso:04}"),
+                        _ => write!(out, "{:02}", (days - iso_week_start(iso)) / 7 + 1),
+                    }
+                }
+                Item::Field(field @ ('U' | 'W')) => {
+                    let first = days_from_civil(year, 1, 1);
+                    let offset = (weekday_of(first) + i64::from(*field == 'U')) % 7;
+                    write!(out, "{:02}", (days - first + offset) / 7 + i64::from(offset == 0))
+                }
                 Item::Field('z') => write!(out, "+0000"),
                 Item::Field('Z') => write!(out, "UTC"),
                 Item::Field(_) => Ok(()),
@@ -373,6 +446,9 @@ impl Parts {
             'j' => number(rest, 1, 3, 1, 366)?,
             'w' => number(rest, 1, 1, 0, 6)?,
             'u' => number(rest, 1, 1, 1, 7)?,
+            'G' => number(rest, 4, 4, 1, 9999)?,
+            'V' => number(rest, 1, 2, 1, 53)?,
+            'U' | 'W' => number(rest, 1, 2, 0, 53)?,
             'B' => name(rest, &MONTHS, usize::MAX)?,
             'b' => name(rest, &MONTHS, 3)?,
             'A' => name(rest, &DAYS, usize::MAX)?,
@@ -394,6 +470,12 @@ impl Parts {
             'p' => self.afternoon = Some(value == 1),
             'M' => self.minute = value,
             'S' => self.second = value,
+            'A' | 'a' => self.weekday = Some(value.into()),
+            'u' => self.weekday = Some(i64::from(value) - 1),
+            'w' => self.weekday = Some((i64::from(value) + 6) % 7),
+            'G' => self.iso_year = Some(value.into()),
+            'V' => self.iso_week = Some(value.into()),
+            'U' | 'W' => self.week = Some((value.into(), field == 'W')),
             _ => {}
         }
         Some(rest)
@@ -420,7 +502,17 @@ impl Parts {
     }
 
     fn date(&self) -> Option<i32> {
+        if let (Some(year), Some(week), Some(weekday)) = (self.iso_year, self.iso_week, self.weekday) {
+            let days = iso_week_start(year) + (week - 1) * 7 + weekday;
+            return (week < 53 || days < iso_week_start(year + 1)).then(|| i32::try_from(days).ok()).flatten();
+        }
         let year = self.year.unwrap_or(1900);
+        if let (Some((week, monday)), Some(weekday), None) = (self.week, self.weekday, self.month) {
+            let first = days_from_civil(year, 1, 1);
+            let shift = i64::from(!monday);
+            let (offset, weekday) = ((weekday_of(first) + shift) % 7, (weekday + shift) % 7);
+            return i32::try_from(first - offset + (week - i64::from(offset == 0)) * 7 + weekday).ok();
+        }
         if let (Some(day), None) = (self.of_year, self.month) {
             let valid = day <= 365 || days_in_month(year, 2) == 29;
             return valid.then(|| (days_from_civil(year, 1, 1) + i64::from(day) - 1) as i32);
@@ -492,7 +584,7 @@ impl TemporalForm {
         match self {
             Self::Default => iso_date(text),
             Self::Pattern(pattern) => pattern.date(text),
-            Self::Any => iso_date(text).or_else(|| any_date(text.trim())),
+            Self::Any => iso_date(text).or_else(|| any_date(text.trim())).or_else(|| loose::read(text.trim())?.date),
         }
     }
 
@@ -502,7 +594,10 @@ impl TemporalForm {
         match self {
             Self::Default => iso_time(text),
             Self::Pattern(pattern) => pattern.time(text),
-            Self::Any => first(&ANY_TIMES, |pattern| pattern.time(text.trim())),
+            Self::Any => {
+                let text = text.trim();
+                first(&ANY_TIMES, |pattern| pattern.time(text)).or_else(|| loose::read(text)?.clock)
+            }
         }
     }
 
@@ -512,7 +607,9 @@ impl TemporalForm {
         match self {
             Self::Default => iso_datetime(text),
             Self::Pattern(pattern) => pattern.datetime(text),
-            Self::Any => iso_datetime(text).or_else(|| any_datetime(text.trim())),
+            Self::Any => {
+                iso_datetime(text).or_else(|| any_datetime(text.trim())).or_else(|| loose_datetime(text.trim()))
+            }
         }
     }
 }
@@ -520,6 +617,12 @@ impl TemporalForm {
 /// Reads a date as people write it, day before month; also used to propose a correction.
 pub(crate) fn any_date(text: &str) -> Option<i32> {
     first(&ANY_DATES, |pattern| pattern.date(text))
+}
+
+fn loose_datetime(text: &str) -> Option<Stamp> {
+    let found = loose::read(text)?;
+    let local = i64::from(found.date?) * DAY_MICROS + found.clock.unwrap_or(0);
+    Some(Stamp { micros: local - found.zone.unwrap_or(0), zoned: found.zone.is_some() })
 }
 
 fn any_datetime(text: &str) -> Option<Stamp> {
@@ -581,6 +684,10 @@ mod tests {
         assert_eq!(date("%d %B %Y", "05 May 2024"), iso_date("2024-05-05"));
         assert_eq!(date("%d %B %Y", "5 Mei 2024"), None);
         assert_eq!(date("%d %B %Y", "5 Jan 2024"), None);
+        assert_eq!(date("%d%m%Y", "512024"), iso_date("2024-01-05"));
+        assert_eq!(date("%d%m%Y", "5122024"), iso_date("2024-12-05"));
+        assert_eq!(date("%G-W%V-%u", "2020-W53-7"), iso_date("2021-01-03"));
+        assert_eq!(date("%G-W%V-%u", "2024-W53-1"), None);
         assert!(Strptime::compile("%Q").is_err());
         let zoned = Strptime::compile("%Y-%m-%dT%H:%M:%S%z").unwrap();
         assert_eq!(zoned.datetime("2024-01-05T09:15:00+0800"), zoned.datetime("2024-01-05T01:15:00Z"));
@@ -598,7 +705,7 @@ mod tests {
 
         #[test]
         fn what_a_pattern_writes_it_reads(seconds in -2_000_000_000_i64..4_000_000_000) {
-            for pattern in ["%d/%m/%Y %H:%M:%S", "%A %d %B %Y %I:%M:%S %p", "%Y-%jT%H%M%S%z", "%c"] {
+            for pattern in ["%d/%m/%Y %H:%M:%S", "%A %d %B %Y %I:%M:%S %p", "%Y-%jT%H%M%S%z", "%c", "%G-W%V-%u %T", "%Y %U %w %T", "%Y %W %a %T"] {
                 let pattern = Strptime::compile(pattern).unwrap();
                 let text = pattern.format(seconds * 1_000_000);
                 proptest::prop_assert_eq!(pattern.datetime(&text).map(|stamp| stamp.micros), Some(seconds * 1_000_000), "{}", text);

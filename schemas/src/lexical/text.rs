@@ -63,7 +63,7 @@ pub(crate) fn uri(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once(':') else { return false };
     let scheme_ok = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    if !scheme_ok || rest.is_empty() || rest.matches('#').count() > 1 {
+    if !scheme_ok || rest.matches('#').count() > 1 {
         return false;
     }
     let mut bytes = rest.bytes();
@@ -102,7 +102,7 @@ mod tests {
             ),
             (
                 TextFormat::Uri,
-                &["http://a.b/c", "urn:uuid:x", "https://[::1]/a%20b"],
+                &["http://a.b/c", "urn:uuid:x", "https://[::1]/a%20b", "http:"],
                 &["a/b", "http://a b", "1x:y", "http:%zz", ":"],
             ),
             (

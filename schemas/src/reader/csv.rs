@@ -104,6 +104,10 @@ pub(crate) struct CsvReader {
     number: u64,
     /// End of the current record without its line end.
     raw_end: usize,
+    /// The end of the text closes a quote that is still open.
+    end_closes_quote: bool,
+    /// The record and column whose quote the end of the text closed.
+    closed_by_end: Option<(u64, usize)>,
     pub(crate) rows: Rows,
 }
 
@@ -125,6 +129,8 @@ impl CsvReader {
             after_cr: false,
             number: 0,
             raw_end: 0,
+            end_closes_quote: false,
+            closed_by_end: None,
             rows: Rows::default(),
         };
         reader.set_dialect(dialect);
@@ -140,6 +146,16 @@ impl CsvReader {
 
     pub(crate) fn dialect(&self) -> &Dialect {
         &self.dialect
+    }
+
+    /// Reads a quote that is never closed as closed by the end of the text.
+    pub(crate) const fn let_end_close_quote(&mut self) {
+        self.end_closes_quote = true;
+    }
+
+    /// The record and column of a quote that only the end of the text closed.
+    pub(crate) const fn closed_by_end(&self) -> Option<(u64, usize)> {
+        self.closed_by_end
     }
 
     /// The number of the record being read, or that would come next.
@@ -183,7 +199,8 @@ impl CsvReader {
         let width = self.rows.width;
         let present = self.rows.cells.len() - self.first;
         let row = self.rows.rows.len() as u32;
-        let blank = self.record_cells().iter().all(|span| span.len() == 0);
+        // An empty line; whether cells without content are blank is for the fields to say.
+        let blank = present == 1 && self.raw_end == self.record;
         if present > width {
             for column in width..present {
                 let span = self.rows.cells.get(self.first + column).copied().unwrap_or(Span::MISSING);
@@ -191,12 +208,12 @@ impl CsvReader {
             }
         }
         self.rows.cells.resize(self.first + width, Span::MISSING);
-        self.rows.any_blank |= blank;
         self.rows.rows.push(RowInfo {
             number: self.number,
             raw: (self.record as u32, self.raw_end as u32),
             present: present as u32,
             blank,
+            unreadable: false,
         });
         self.begin_record();
     }
@@ -424,16 +441,14 @@ impl CsvReader {
             None => memchr::memchr(quote, rest),
         };
         let Some(at) = found.map(|at| self.pos + at) else {
-            if last {
-                return Err(CsvStop::Unterminated { row: self.number + 1, column: self.column() });
-            }
             self.pos = bytes.len();
-            return self.incomplete().map(Some);
+            return if last { self.unterminated().map(Some) } else { self.incomplete().map(Some) };
         };
         if bytes.get(at) != Some(&quote) {
             self.pos = at;
             if last && bytes.len() == at + 1 {
-                return Err(CsvStop::Unterminated { row: self.number + 1, column: self.column() });
+                self.pos = bytes.len();
+                return self.unterminated().map(Some);
             }
             return self.escaped(last);
         }
@@ -455,6 +470,16 @@ impl CsvReader {
                 Ok(None)
             }
         }
+    }
+
+    /// The text ended inside quotes.
+    fn unterminated(&mut self) -> Result<Scan, CsvStop> {
+        let (row, column) = (self.number + 1, self.column());
+        if !self.end_closes_quote {
+            return Err(CsvStop::Unterminated { row, column });
+        }
+        self.closed_by_end = Some((row, column));
+        self.finish(self.pos, self.pos, false)
     }
 
     /// Behind the closing quote: usually the cell ends; characters that follow belong to it.

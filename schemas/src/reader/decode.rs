@@ -33,6 +33,12 @@ pub(crate) struct Decoder {
     kind: Option<Kind>,
     head: Vec<u8>,
     offset: u64,
+    /// Bytes of text made so far.
+    decoded: u64,
+    /// Text from a NUL that stopped the decoding on, and what came of the bytes behind it.
+    behind: Option<(String, Result<(), DecodeStop>)>,
+    /// NUL characters are text like any other.
+    nul_is_text: bool,
 }
 
 /// Finds an encoding by its registered name or by the name Python gives it.
@@ -52,7 +58,15 @@ pub(crate) fn encoding_for(name: &str) -> Option<&'static Encoding> {
 impl Decoder {
     /// A decoder for the declared encoding, or for UTF-8 and whatever a byte order mark says.
     pub(crate) fn new(declared: Option<&'static Encoding>) -> Self {
-        Self { declared, kind: None, head: Vec::new(), offset: 0 }
+        Self { declared, kind: None, head: Vec::new(), offset: 0, decoded: 0, behind: None, nul_is_text: false }
+    }
+
+    /// Goes on behind a NUL, which is text from here on.
+    pub(crate) fn keep_nul(&mut self, out: &mut String) -> Result<(), DecodeStop> {
+        self.nul_is_text = true;
+        let (text, result) = self.behind.take().unwrap_or((String::new(), Ok(())));
+        out.push_str(&text);
+        result
     }
 
     /// Appends the text of `bytes` to `out`; what comes before the fault is appended too.
@@ -93,6 +107,10 @@ impl Decoder {
     fn step(&mut self, bytes: &[u8], last: bool, out: &mut String) -> Result<(), DecodeStop> {
         let written = out.len();
         let base = self.offset;
+        let text_base = match &self.kind {
+            Some(Kind::Utf8 { carry }) => base - carry.len() as u64,
+            _ => self.decoded,
+        };
         let result = match &mut self.kind {
             Some(Kind::Utf8 { carry }) => {
                 let base = base - carry.len() as u64;
@@ -104,9 +122,10 @@ impl Decoder {
         };
         self.offset += bytes.len() as u64;
         let fresh = out.as_bytes().get(written..).unwrap_or_default();
-        if let Some(at) = memchr::memchr(0, fresh) {
-            out.truncate(written + at);
-            return Err(DecodeStop::Nul { byte: base + at as u64 });
+        self.decoded += fresh.len() as u64;
+        if let Some(at) = memchr::memchr(0, fresh).filter(|_| !self.nul_is_text) {
+            self.behind = Some((out.split_off(written + at), result));
+            return Err(DecodeStop::Nul { byte: text_base + at as u64 });
         }
         result
     }
@@ -188,6 +207,8 @@ mod tests {
             let (out, stop) = all(Some("utf-8"), b"id,nama\n1,Caf\xe9\n", piece);
             assert_eq!(stop, Err(DecodeStop::Invalid { byte: 13, value: None }), "piece {piece}");
             assert!(out.starts_with("id,nama\n1,"));
+            assert_eq!(all(None, "日\0".as_bytes(), piece).1, Err(DecodeStop::Nul { byte: 3 }));
+            assert_eq!(all(Some("utf-16le"), b"a\0b\0\0\0", piece).1, Err(DecodeStop::Nul { byte: 2 }));
             assert_eq!(all(None, b"ab\0c", piece).1, Err(DecodeStop::Nul { byte: 2 }));
             assert_eq!(all(Some("windows-1252"), b"Caf\xe9", piece).0, "Café");
             assert_eq!(all(Some("utf-16"), b"\xff\xfea\x00b\x00", piece).0, "ab");

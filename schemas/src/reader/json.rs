@@ -40,6 +40,8 @@ pub(crate) struct Names {
     pub(crate) refuse_unknown: bool,
     /// A field that is not in the object is a fault.
     pub(crate) need_all: bool,
+    /// Arrays hold the fields in order, without their names in the first one.
+    pub(crate) no_header: bool,
 }
 
 /// Limits in bytes and members.
@@ -75,6 +77,10 @@ pub(crate) struct JsonReader {
     property: Option<String>,
     lines: bool,
     document: Option<Document>,
+    /// The rows are arrays; the first of them told their names.
+    arrays: bool,
+    /// A row was met.
+    begun: bool,
     pos: usize,
     searched: usize,
     number: u64,
@@ -93,6 +99,8 @@ impl JsonReader {
             property,
             lines,
             document: None,
+            arrays: false,
+            begun: false,
             pos: 0,
             searched: 0,
             number: 0,
@@ -156,9 +164,10 @@ impl JsonReader {
                 end -= 1;
             }
             let line = self.rows.text.get(start..end).unwrap_or_default();
-            if !line.trim_ascii().is_empty() {
-                self.object(start, end)?;
-                return Ok(Step::Row);
+            let (blank, array) = (line.trim_ascii().is_empty(), line.trim_ascii_start().starts_with('['));
+            if !blank {
+                let first = !std::mem::replace(&mut self.begun, true);
+                return self.row(start, end, array, first);
             }
         }
     }
@@ -209,8 +218,13 @@ impl JsonReader {
     }
 
     fn add_row(&mut self, start: usize, end: usize, present: u32, blank: bool) {
-        self.rows.any_blank |= blank;
-        self.rows.rows.push(RowInfo { number: self.number, raw: (start as u32, end as u32), present, blank });
+        self.rows.rows.push(RowInfo {
+            number: self.number,
+            raw: (start as u32, end as u32),
+            present,
+            blank,
+            unreadable: blank,
+        });
     }
 
     fn element(&mut self, last: bool) -> Result<Step, JsonStop> {
@@ -228,14 +242,11 @@ impl JsonReader {
         let Some((start, end)) = document.elements.get(document.next).copied() else { return Ok(Step::Done) };
         document.next += 1;
         self.number = document.next as u64;
-        if self.rows.text.as_bytes().get(start) == Some(&b'[') {
-            self.array(start, end)?;
-            return Ok(if self.number == 1 { Step::Header } else { Step::Row });
-        }
-        // The names stand for a header, which is row 1.
-        self.number += 1;
-        self.object(start, end)?;
-        Ok(Step::Row)
+        let array = self.rows.text.as_bytes().get(start) == Some(&b'[');
+        let first = self.number == 1;
+        // The names of objects stand for a header, which is row 1.
+        self.number += u64::from(!(self.arrays || array && first));
+        self.row(start, end, array, first)
     }
 
     /// Where the rows of the document lie in the text.
@@ -248,20 +259,49 @@ impl JsonReader {
         };
         let mut array: &RawValue = serde_json::from_str(text).map_err(|why| fault(&why))?;
         if let Some(property) = &self.property {
-            let members: std::collections::HashMap<Cow<'_, str>, &RawValue> =
-                serde_json::from_str(array.get()).map_err(|why| fault(&why))?;
-            array = members.get(property.as_str()).copied().ok_or_else(|| JsonStop::Document {
+            let absent = || JsonStop::Document {
                 why: format!("“{}”?", crate::report::shown(property)),
                 line: None,
                 column: None,
-            })?;
+            };
+            array = match member(array, property).map_err(|why| fault(&why))? {
+                Some(found) => found,
+                // A path of names, when no single name is meant.
+                None => property.split('.').try_fold(array, |within, name| {
+                    member(within, name).map_err(|why| fault(&why))?.ok_or_else(absent)
+                })?,
+            };
         }
         let elements: Vec<&RawValue> = serde_json::from_str(array.get()).map_err(|why| fault(&why))?;
         Ok(elements.iter().map(|element| place(text, element.get(), 0)).collect())
     }
 
-    /// Adds an array of cells as a row of `rows.width` cells.
-    fn array(&mut self, start: usize, end: usize) -> Result<(), JsonStop> {
+    /// Adds a row; the first array is the header when there is one. All rows are of one kind.
+    fn row(&mut self, start: usize, end: usize, array: bool, first: bool) -> Result<Step, JsonStop> {
+        self.arrays |= array && first;
+        match (array, self.arrays) {
+            (true, true) => {
+                let header = first && !self.names.no_header;
+                self.array(start, end, header)?;
+                return Ok(if header { Step::Header } else { Step::Row });
+            }
+            (false, true) => self.unlike(start, end),
+            _ => self.object(start, end)?,
+        }
+        Ok(Step::Row)
+    }
+
+    /// Adds an object among arrays: a row of which nothing can be read.
+    fn unlike(&mut self, start: usize, end: usize) {
+        let row = self.rows.rows.len() as u32;
+        let width = self.rows.width;
+        self.rows.key_faults.push((row, KeyFault::NotAnObject("not an array, as the rows before it".to_owned())));
+        self.rows.cells.extend(std::iter::repeat_n(Span::NULL, width));
+        self.add_row(start, end, width as u32, true);
+    }
+
+    /// Adds an array of cells as a row of `rows.width` cells; a header has as many as it has.
+    fn array(&mut self, start: usize, end: usize, header: bool) -> Result<(), JsonStop> {
         let row = self.rows.rows.len() as u32;
         let width = self.rows.width;
         let first = self.rows.cells.len();
@@ -283,14 +323,14 @@ impl JsonReader {
             if span.len() > self.limits.cell {
                 return Err(JsonStop::CellTooLong { row: self.number });
             }
-            if self.number > 1 && column >= width {
+            if !header && column >= width {
                 self.rows.extras.push((row, column as u32, span));
             } else {
                 self.rows.cells.push(span);
             }
         }
         let present = items.len() as u32;
-        if self.number > 1 {
+        if !header {
             self.rows.cells.resize(first + width, Span::MISSING);
         }
         let blank = why.is_some();
@@ -300,6 +340,12 @@ impl JsonReader {
         self.add_row(start, end, present, blank);
         Ok(())
     }
+}
+
+/// The member of an object by its name.
+fn member<'a>(object: &'a RawValue, name: &str) -> serde_json::Result<Option<&'a RawValue>> {
+    let members: std::collections::HashMap<Cow<'a, str>, &'a RawValue> = serde_json::from_str(object.get())?;
+    Ok(members.get(name).copied())
 }
 
 /// Where `part`, a piece of `whole`, lies.

@@ -81,6 +81,14 @@ impl Span {
         self.packed & SCRATCH != 0
     }
 
+    /// The text of the span, which lies in one of these buffers.
+    #[inline]
+    pub(crate) fn read<'a>(self, text: &'a str, scratch: &'a str) -> &'a str {
+        let start = self.start as usize;
+        let buffer = if self.in_scratch() { scratch } else { text };
+        buffer.get(start..start + self.len()).unwrap_or_default()
+    }
+
     /// The same span after `text` and `scratch` lost that many bytes at their front.
     #[inline]
     pub(crate) const fn shifted(self, text: usize, scratch: usize) -> Self {
@@ -98,8 +106,10 @@ pub(crate) struct RowInfo {
     pub(crate) raw: (u32, u32),
     /// Cells that the file has in this row.
     pub(crate) present: u32,
-    /// No cell holds anything.
+    /// No field has a value.
     pub(crate) blank: bool,
+    /// The row is no row of this format at all; it counts as blank.
+    pub(crate) unreadable: bool,
 }
 
 /// Rows waiting to be checked.
@@ -119,8 +129,6 @@ pub(crate) struct Rows {
     pub(crate) extras: Vec<(u32, u32, Span)>,
     /// JSON only: (row in this batch, key) of keys that no field has, and of keys given twice.
     pub(crate) key_faults: Vec<(u32, KeyFault)>,
-    /// Whether some row is blank.
-    pub(crate) any_blank: bool,
 }
 
 /// What is wrong with a row of JSON as a whole.
@@ -140,9 +148,7 @@ impl Rows {
     /// The text of a span.
     #[inline]
     pub(crate) fn get(&self, span: Span) -> &str {
-        let start = span.start as usize;
-        let buffer = if span.in_scratch() { &self.scratch } else { &self.text };
-        buffer.get(start..start + span.len()).unwrap_or_default()
+        span.read(&self.text, &self.scratch)
     }
 
     /// The cell of a row and column of this batch.
@@ -163,6 +169,5 @@ impl Rows {
         self.rows.clear();
         self.extras.clear();
         self.key_faults.clear();
-        self.any_blank = false;
     }
 }

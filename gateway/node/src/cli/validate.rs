@@ -15,8 +15,8 @@ const MAX_ERRORS: usize = 100_000;
 pub struct Options {
     /// Descriptor (datapackage.json)
     descriptor: PathBuf,
-    /// File to check
-    data: PathBuf,
+    /// File to check; without it, what the first resource of the descriptor names or holds
+    data: Option<PathBuf>,
     /// One JSON object on standard output
     #[arg(long)]
     json: bool,
@@ -44,9 +44,9 @@ pub fn run(options: &Options) -> ExitCode {
     };
     let folder = options.descriptor.parent().unwrap_or(Path::new("."));
     let load = |path: &str| inside(folder, path).and_then(|path| std::fs::read(path).ok());
-    let mut opened = std::fs::File::open(&options.data);
+    let mut opened = open(options.data.as_deref(), folder, &descriptor);
     let data = match &mut opened {
-        Ok(file) => Ok(file as &mut dyn Read),
+        Ok(data) => Ok(data as &mut dyn Read),
         Err(error) => Err(error.to_string()),
     };
     let outcome = validate_package(&descriptor, data, &load, Limits { errors: MAX_ERRORS, ..Limits::default() });
@@ -59,6 +59,23 @@ pub fn run(options: &Options) -> ExitCode {
         print!("{}", outcome.report.to_text(language));
     }
     ExitCode::from(outcome.exit)
+}
+
+/// The data to check: the file that was named, else that of the first resource, else what the resource itself holds.
+fn open(data: Option<&Path>, folder: &Path, descriptor: &Value) -> std::io::Result<Box<dyn Read>> {
+    let resource = descriptor.pointer("/resources/0").unwrap_or(descriptor);
+    let path = resource.get("path").or_else(|| resource.get("url"));
+    let path = path.and_then(|path| path.get(0).unwrap_or(path).as_str());
+    let file = match (data, path) {
+        (Some(data), _) => data.to_owned(),
+        (None, Some(path)) => inside(folder, path).ok_or(std::io::ErrorKind::PermissionDenied)?,
+        (None, None) => {
+            let held = resource.get("data").ok_or(std::io::ErrorKind::NotFound)?;
+            let bytes = held.as_str().map_or_else(|| held.to_string(), str::to_owned).into_bytes();
+            return Ok(Box::new(std::io::Cursor::new(bytes)));
+        }
+    };
+    Ok(Box::new(std::fs::File::open(file)?))
 }
 
 /// A path that a descriptor names, which must lie beside it or below (Data Package v2: no absolute paths, no parents).
