@@ -12,8 +12,8 @@ use crate::contract::{Contract, ENCODING_ERROR, REFERENCE_ERROR};
 use crate::descriptor::DescriptorError;
 use crate::digest::Checksum;
 use crate::reference::{ReferenceTable, References, Wanted};
-use crate::report::{Finding, Lang, Report, Text};
-use crate::validator::{Format, Limits, Validator};
+use crate::report::{Finding, Lang, Report, Text, io_words, speech};
+use crate::validator::{Format, Limits, RejectedRow, Validator};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
@@ -64,6 +64,22 @@ pub fn validate_package(
     load: &dyn Fn(&str) -> Option<Vec<u8>>,
     limits: Limits,
 ) -> Outcome {
+    validate_package_keeping(descriptor, data, load, limits, &mut |_, _, _| {})
+}
+
+/// Takes the bad rows of a file while it is checked: the contract, the head of the file
+/// ([`Validator::header_text`]) and the rows found since the last call.
+pub type Keep<'k> = dyn FnMut(&Contract, &str, Vec<RejectedRow>) + 'k;
+
+/// [`validate_package`] that hands out the bad rows. After the file its caller is told once more, with no rows, so that it
+/// knows the contract and the head of a file without any.
+pub fn validate_package_keeping(
+    descriptor: &Value,
+    data: Result<&mut dyn Read, String>,
+    load: &dyn Fn(&str) -> Option<Vec<u8>>,
+    limits: Limits,
+    keep: &mut Keep<'_>,
+) -> Outcome {
     let descriptor = inline(descriptor, load);
     let refs = Neighbours { descriptor: &descriptor, load, limits, known: RefCell::default() };
     let contract = match Contract::compile(&descriptor, &refs) {
@@ -81,15 +97,29 @@ pub fn validate_package(
     };
     let source = match data {
         Ok(source) => source,
-        Err(why) => {
-            let (id, en) = (format!("Berkas tidak dapat dibuka: {why}"), format!("The file cannot be opened: {why}"));
-            return Outcome::of(file_error("scheme-error", id, en));
+        // Why stands in the words of the system; whoever opened the file tells it where they are read.
+        Err(_) => {
+            let mut report = file_error("scheme-error", "Berkas tidak dapat dibuka.", "The file cannot be opened.");
+            for error in &mut report.errors {
+                error.hint = Some(Text::fixed(
+                    "Periksa nama berkas, foldernya, dan izin membacanya.",
+                    "Check the name of the file, its folder, and the permission to read it.",
+                ));
+            }
+            return Outcome::of(report);
         }
     };
-    match check(Arc::new(contract), format, source, resource(&descriptor, 0), load, limits) {
+    let (contract, keep) = (Arc::new(contract), &mut *keep);
+    let mut keep = |validator: &mut Validator| {
+        let rows = validator.take_rejected();
+        keep(validator.contract(), validator.header_text(), rows);
+    };
+    match check(contract, format, source, resource(&descriptor, 0), load, limits, &mut keep) {
         Ok(report) => Outcome::of(report),
         Err(why) => {
-            let (id, en) = (format!("Berkas tidak dapat dibaca: {why}"), format!("The file cannot be read: {why}"));
+            let why = io_words(why.kind());
+            let (id, en) =
+                (format!("Berkas tidak dapat dibaca: {}.", why.id), format!("The file cannot be read: {}.", why.en));
             Outcome { exit: 3, ..Outcome::of(file_error("scheme-error", id, en)) }
         }
     }
@@ -124,9 +154,11 @@ fn finding(kind: &'static str, message: Text) -> Finding {
         message,
         hint: None,
         fixed: None,
+        guess: false,
+        tells: false,
         personal: false,
         masked: false,
-        group: 0,
+        group: u32::MAX,
     }
 }
 
@@ -194,6 +226,7 @@ fn check(
     resource: &Value,
     load: &dyn Fn(&str) -> Option<Vec<u8>>,
     limits: Limits,
+    keep: &mut dyn FnMut(&mut Validator),
 ) -> std::io::Result<Report> {
     let expected = resource.get("hash").and_then(Value::as_str);
     let mut checksum = Checksum::new(expected);
@@ -206,7 +239,7 @@ fn check(
         checksum.update(bytes);
         let _ = validator.push(bytes);
         validator.take_batches();
-        validator.take_rejected();
+        keep(&mut validator);
     }
     for path in paths(resource).iter().skip(1) {
         let Some(bytes) = load(path) else {
@@ -216,9 +249,10 @@ fn check(
         checksum.update(&bytes);
         let _ = validator.push(&bytes);
         validator.take_batches();
-        validator.take_rejected();
+        keep(&mut validator);
     }
     let _ = validator.finish();
+    keep(&mut validator);
     let mut report = validator.into_report();
     file_checks(&mut report, checksum, resource);
     Ok(report)
@@ -233,8 +267,12 @@ fn file_checks(report: &mut Report, checksum: Checksum, resource: &Value) {
         add(
             report,
             "byte-count",
-            format!("Berkas berukuran {read} byte, seharusnya {bytes}."),
-            format!("The file has {read} bytes, not {bytes}."),
+            format!(
+                "Berkas berukuran {} byte, seharusnya {}.",
+                speech::count(read, Lang::Id),
+                speech::count(bytes, Lang::Id)
+            ),
+            format!("The file has {} bytes, not {}.", speech::count(read, Lang::En), speech::count(bytes, Lang::En)),
         );
     }
     if let Some(expected) = resource.get("hash").and_then(Value::as_str) {
