@@ -43,7 +43,7 @@ pub use report::page::{Line, Role, page};
 pub use report::rejected::{Records, RejectedCsv};
 pub use report::{
     Fatal, Finding, Group, Lang, MASK, Notice, Report, Severity, Stats, Text, VALUE_CHARS, error_columns, io_words,
-    shown,
+    shown, spoken_count,
 };
 pub use validator::{AcceptedBatch, Format, Limits, News, RejectedRow, Validator};
 pub use values::canonical_text;

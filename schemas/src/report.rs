@@ -26,6 +26,7 @@ use simpul_core::delivery::RowCounts;
 
 pub use list::error_columns;
 pub use parsers::io as io_words;
+pub use speech::count as spoken_count;
 
 /// The longest value that a report shows, in characters.
 pub const VALUE_CHARS: usize = 64;

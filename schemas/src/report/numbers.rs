@@ -101,9 +101,7 @@ pub(super) fn year_words(value: &str) -> Words {
     let words = Words::new("«{value}» bukan tahun.", "“{value}” is not a year.");
     let runs: Vec<&str> = value.split(|c: char| !c.is_ascii_digit()).filter(|run| !run.is_empty()).collect();
     match runs.as_slice() {
-        [year] | [year, "0" | "00"] if year.len() == 4 => {
-            words.hint("Tulis {fixed}.", "Write {fixed}.").fix((*year).to_owned())
-        }
+        [year] | [year, "0" | "00"] if year.len() == 4 => words.hint("Tulis {fixed}.", "Write {fixed}.").fix(*year),
         _ => words.hint("Tulis empat angka, misalnya 2024.", "Write four digits, such as 2024."),
     }
 }

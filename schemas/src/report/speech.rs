@@ -9,7 +9,8 @@ const NAMED_RUNS: usize = 5;
 
 /// A count with its thousands apart: `1.234` in Indonesian, `1,234` in English. Row numbers are not counts: they are
 /// written as a spreadsheet shows them.
-pub(crate) fn count(number: u64, lang: Lang) -> String {
+#[must_use]
+pub fn count(number: u64, lang: Lang) -> String {
     grouped(&number.to_string(), lang)
 }
 
