@@ -306,9 +306,11 @@ fn delimiter_hint(contract: &Contract, labels: &[String]) -> Option<Text> {
     let declared = &contract.layout.dialect.delimiter;
     let known =
         |part: &str| contract.fields.iter().any(|field| crate::header::names(field, part.trim().trim_matches('"')));
-    let found = [";", ",", "\t", "|"]
-        .into_iter()
-        .find(|mark| mark != declared && label.split(mark).filter(|part| known(part)).count() > 1)?;
+    let divided = |mark: &str| {
+        let parts = label.split(mark);
+        parts.clone().filter(|part| known(part)).count() > 1 || contract.fields.len() > 2 && parts.count() > 2
+    };
+    let found = [";", "\t", "|", ","].into_iter().find(|mark| mark != declared && divided(mark))?;
     let name = |mark: &str, tab: &str| if mark == "\t" { tab.to_owned() } else { shown(mark) };
     Some(Text::new(
         format!(

@@ -58,11 +58,16 @@ impl Search {
         let value: String = value.chars().take(LONGEST + 1).collect();
         let mut best = Best { rank: (usize::MAX, 0), rows: Vec::new() };
         let (plain, wanted, parent) = (digits_only(&value), folded(&value), parent(&value));
+        // In a short code two edits make another one.
+        let limit = EDITS.min(value.chars().count() / 3);
+        // An area that the list knows is hardly a slip for another one.
+        let top = value.split_inclusive(['.', '-', '/']).next().filter(|top| top.len() < value.len());
+        let top = top.filter(|top| codes.iter().flatten().any(|code| code.starts_with(top)));
         for (row, code) in codes.iter().enumerate() {
             let Some(code) = code.as_deref() else { continue };
             // A code whose length is too different cannot be near.
-            let near = code.len().abs_diff(value.len()) <= EDITS;
-            if near && let Some(edits) = distance(&value, code, EDITS) {
+            let near = code.len().abs_diff(value.len()) <= limit && top.is_none_or(|top| code.starts_with(top));
+            if near && let Some(edits) = distance(&value, code, limit) {
                 let stranger = usize::from(parent.is_none_or(|parent| !code.starts_with(parent)));
                 best.offer((1 + stranger, edits), row);
             }
@@ -249,6 +254,10 @@ mod tests {
         assert_eq!(codes(&table, "6402052002"), ["64.02.05.2002"]);
         assert_eq!(codes(&table, "SALOK  PALAI"), ["64.02.05.2002"]);
         assert!(codes(&table, "x").is_empty());
+        assert!(codes(&table, "64.03.05.2001") == ["64.02.05.2001"]);
+        let table = list(&[("32", "Jawa Barat"), ("32.01", "Bogor"), ("61.01.02.2001", "Jauh"), ("11", "Aceh")]);
+        assert!(codes(&table, "32.01.02.2001").is_empty());
+        assert!(codes(&table, "0").is_empty());
     }
 
     #[test]

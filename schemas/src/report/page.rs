@@ -56,7 +56,8 @@ const HEADER_MEMBERS: usize = 10;
 /// Lays out the page of a report that is given as JSON ([`super::Report::to_json`]).
 #[must_use]
 pub fn page(report: &Value, lang: Lang) -> Vec<Line> {
-    let mut page = Page { lines: Vec::new(), lang };
+    let rows = report.get("stats").map_or(0, |stats| number(stats, "rows"));
+    let mut page = Page { lines: Vec::new(), lang, rows };
     page.verdict(report);
     let list = |name: &str| report.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let (errors, groups) = (list("errors"), list("groups"));
@@ -126,6 +127,8 @@ fn runs_of(group: &Value) -> Vec<(u64, u64)> {
 struct Page {
     lines: Vec<Line>,
     lang: Lang,
+    /// Data rows of the file.
+    rows: u64,
 }
 
 impl Page {
@@ -204,7 +207,18 @@ impl Page {
                 self.hint(error);
             }
         }
-        self.rest(number(group, "count").saturating_sub(shown));
+        let count = number(group, "count");
+        self.rest(count.saturating_sub(shown));
+        let all = self.rows > GROUP_ROWS as u64 && count >= self.rows;
+        if all && said.len() > 1 && said.iter().any(|said| said.error.get("fixed").is_some()) {
+            self.add(
+                Role::Hint,
+                match self.lang {
+                    Lang::Id => "Semua baris kolom ini salah: ubah format seluruh kolom sekaligus.",
+                    Lang::En => "Every row of this column is wrong: change the format of the whole column at once.",
+                },
+            );
+        }
     }
 
     fn rest(&mut self, rest: u64) {
@@ -245,7 +259,8 @@ impl Page {
             Lang::En => format!("Column {title}: "),
         });
         let count = number(group, "count");
-        let counted = match (title, lang) {
+        let cells = group.get("field").is_some_and(Value::is_string);
+        let counted = match (title.filter(|_| cells), lang) {
             (Some(_), lang) => speech::counted(count, lang, "sel", "cell", "cells"),
             (None, lang) if text(group, "type") == "extra-cell" => speech::counted(count, lang, "sel", "cell", "cells"),
             (None, lang) => speech::counted(count, lang, "baris", "row", "rows"),

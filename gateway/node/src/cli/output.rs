@@ -66,7 +66,11 @@ pub fn report(report: &Value, lang: Lang) -> io::Result<()> {
     });
     // Takes the colours out again where nobody would see them.
     let mut out = anstream::AutoStream::auto(stdout.lock());
-    write_report(&mut out, &simpul_schemas::page(report, lang), width)
+    match write_report(&mut out, &simpul_schemas::page(report, lang), width) {
+        // Who reads a part only, such as `head`, has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
 }
 
 fn write_report(out: &mut impl Write, lines: &[Line], width: Option<usize>) -> io::Result<()> {

@@ -114,7 +114,11 @@ impl Workbook {
                     sheet.write_string_with_format(line, column, cell, if noted.is_some() { &red } else { &plain })?;
                 }
                 if let Some(text) = noted {
-                    sheet.insert_note(line, column, &Note::new(short(text)).set_width(320).set_height(120))?;
+                    sheet.insert_note(
+                        line,
+                        column,
+                        &Note::new(short(text)).add_author_prefix(false).set_width(320).set_height(120),
+                    )?;
                 }
             }
         }
