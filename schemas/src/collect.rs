@@ -9,23 +9,20 @@ use crate::header::{HeaderFault, Mapping};
 use crate::keys::LateFault;
 use crate::messages::{self, Words};
 use crate::reader::rows::{KeyFault, Rows, Tag};
-use crate::reference::ReferenceTable;
-use crate::report::{Finding, GROUP_ROWS, Group, Notice, shown};
-
-/// Codes compared, over the whole file, in the search for what a person may have meant.
-const NEAR_BUDGET: usize = 2_000_000;
-/// The most edits between a code and what was meant.
-const NEAR_EDITS: usize = 2;
+use crate::report::near::{Code, Search};
+use crate::report::{Finding, GROUP_ROWS, GROUP_RUNS, Group, Notice, Severity, shown, speech};
 
 /// Errors as they are found.
 pub(crate) struct Collector {
     limit: usize,
     pub(crate) errors: Vec<Finding>,
+    pub(crate) warnings: Vec<Finding>,
     pub(crate) groups: Vec<Group>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) total: u64,
+    pub(crate) warned: u64,
     index: HashMap<(Rule, Place), usize>,
-    near_left: usize,
+    near: Search,
 }
 
 /// One batch while its faults are put in words.
@@ -75,41 +72,53 @@ impl Collector {
         Self {
             limit,
             errors: Vec::new(),
+            warnings: Vec::new(),
             groups: Vec::new(),
             notices: Vec::new(),
             total: 0,
+            warned: 0,
             index: HashMap::new(),
-            near_left: NEAR_BUDGET,
+            near: Search::default(),
         }
     }
 
     /// Counts an error; gives its group if it is to be detailed.
-    fn count(&mut self, rule: Rule, place: Place, field: Option<&Field>, row: Option<u64>) -> Option<u32> {
-        self.total += 1;
+    fn count(&mut self, rule: Rule, place: Place, fields: &[&Field], row: Option<u64>) -> Option<u32> {
+        let severity = rule.severity();
+        let (total, detailed) = match severity {
+            Severity::Error => (&mut self.total, self.errors.len()),
+            Severity::Warning => (&mut self.warned, self.warnings.len()),
+        };
+        *total += 1;
         let groups = &mut self.groups;
         let index = *self.index.entry((rule, place)).or_insert_with(|| {
             let (kind, constraint) = rule.words();
+            let only = if let [field] = fields { Some(*field) } else { None };
+            let titles: Vec<&str> = fields.iter().map(|field| field.title.as_deref().unwrap_or(&field.name)).collect();
             groups.push(Group {
                 kind: kind.into(),
                 constraint: constraint.map(Into::into),
-                field: field.map(|field| field.name.clone()),
-                title: field.map(|field| field.title.clone().unwrap_or_else(|| field.name.clone())),
-                heading: messages::heading(rule, field),
+                field: only.map(|field| field.name.clone()),
+                title: (!titles.is_empty()).then(|| titles.join(", ")),
+                heading: messages::heading(rule, only),
                 count: 0,
                 rows: Vec::new(),
+                ranges: Vec::new(),
+                more: false,
+                severity,
             });
             groups.len() - 1
         });
         if let Some(group) = groups.get_mut(index) {
             group.count += 1;
-            if let Some(row) = row
-                && group.rows.len() < GROUP_ROWS
-            {
-                group.rows.push(row);
+            if let Some(row) = row {
+                if group.rows.len() < GROUP_ROWS {
+                    group.rows.push(row);
+                }
+                group.more |= !speech::add_row(&mut group.ranges, row, GROUP_RUNS);
             }
         }
-        let detailed = self.errors.len() < self.limit;
-        detailed.then(|| u32::try_from(index).unwrap_or(u32::MAX))
+        (detailed < self.limit).then(|| u32::try_from(index).unwrap_or(u32::MAX))
     }
 
     /// A fault of a batch.
@@ -119,7 +128,14 @@ impl Collector {
         let field = index.and_then(|index| batch.contract.fields.get(index));
         // Cells beyond the header belong to no column that anyone could name.
         let place = if fault.rule == Rule::ExtraCell { Place::Row } else { fault.place };
-        let Some(group) = self.count(fault.rule, place, field, number) else { return };
+        let fields: Vec<&Field> = match field {
+            Some(field) => vec![field],
+            None => key_columns(batch.contract, fault.rule)
+                .iter()
+                .filter_map(|index| batch.contract.fields.get(*index))
+                .collect(),
+        };
+        let Some(group) = self.count(fault.rule, place, &fields, number) else { return };
         let (kind, constraint) = fault.rule.words();
         let mut finding = Finding {
             row: number,
@@ -131,6 +147,8 @@ impl Collector {
             message: crate::report::Text::default(),
             hint: None,
             fixed: None,
+            guess: false,
+            tells: false,
             personal: field.is_some_and(|field| field.personal),
             masked: false,
             group,
@@ -153,7 +171,10 @@ impl Collector {
         finding.message = words.message;
         finding.hint = words.hint;
         finding.fixed = words.fixed;
-        self.errors.push(finding);
+        finding.guess = words.guess;
+        finding.tells = words.tells;
+        let warns = self.groups.get(finding.group as usize).is_some_and(|group| group.severity == Severity::Warning);
+        if warns { self.warnings.push(finding) } else { self.errors.push(finding) }
     }
 
     fn extra_words(&self, batch: Batch<'_>, fault: &Fault, finding: &mut Finding) -> Words {
@@ -170,14 +191,7 @@ impl Collector {
     fn row_words(&mut self, batch: Batch<'_>, fault: &Fault, finding: &mut Finding) -> Words {
         let contract = batch.contract;
         let row = fault.row as usize;
-        let columns: &[usize] = match fault.rule {
-            Rule::PrimaryKey | Rule::PrimaryKeyNull => &contract.primary_key,
-            Rule::UniqueKey(key) => contract.unique_keys.get(usize::from(key)).map_or(&[], Vec::as_slice),
-            Rule::ForeignKey(key) => {
-                contract.foreign_keys.get(usize::from(key)).map_or(&[], |key| key.columns.as_slice())
-            }
-            _ => &[],
-        };
+        let columns = key_columns(contract, fault.rule);
         let mut detail = String::new();
         if let Some(first) = columns.first() {
             let value = batch.key_text(row, columns);
@@ -190,33 +204,35 @@ impl Collector {
         }
         if let Some(fault) = key_fault(batch.rows, fault) {
             match fault {
-                KeyFault::Unknown(name) | KeyFault::Twice(name) => finding.value = Some(name.clone()),
+                KeyFault::Unknown(name) | KeyFault::Twice(name) => {
+                    finding.value = Some(name.clone());
+                    finding.personal = may_be_a_value(contract, name);
+                    detail.clone_from(name);
+                }
                 KeyFault::NotAnObject(why) => detail.clone_from(why),
                 KeyFault::Absent(_) => {}
             }
         }
         let near = match fault.rule {
             Rule::ForeignKey(key) => self.near(contract, key, &detail),
-            _ => None,
+            _ => Vec::new(),
         };
-        messages::row(fault.rule, contract, &detail, batch.first_row(fault), near)
+        messages::row(fault.rule, contract, &detail, batch.first_row(fault), &near)
     }
 
-    /// The code of the list that is nearest to an unknown one, with its name.
-    fn near(&mut self, contract: &Contract, key: u16, value: &str) -> Option<(String, Option<String>)> {
-        let key = contract.foreign_keys.get(usize::from(key))?;
-        let Target::List { table, fields, .. } = &key.target else { return None };
-        let [field] = fields.as_slice() else { return None };
-        let codes = table.column(field)?;
-        self.near_left = self.near_left.checked_sub(codes.len())?;
-        nearest(codes, table, value)
+    /// The codes of the list that are nearest to an unknown one.
+    fn near(&mut self, contract: &Contract, number: u16, value: &str) -> Vec<Code> {
+        let key = contract.foreign_keys.get(usize::from(number));
+        let Some(Target::List { table, fields, .. }) = key.map(|key| &key.target) else { return Vec::new() };
+        let [field] = fields.as_slice() else { return Vec::new() };
+        self.near.codes(number, table, field, value)
     }
 
-    /// A fault of the header.
-    pub(crate) fn header(&mut self, contract: &Contract, fault: &HeaderFault) {
+    /// A fault of the header, whose labels are given.
+    pub(crate) fn header(&mut self, contract: &Contract, fault: &HeaderFault, labels: &[String]) {
         let field = fault.field.and_then(|index| contract.fields.get(index));
         let place = fault.column.map_or(Place::Row, |column| Place::Column(column as u32));
-        let Some(group) = self.count(fault.rule, place, field, None) else { return };
+        let Some(group) = self.count(fault.rule, place, field.as_slice(), None) else { return };
         let (kind, constraint) = fault.rule.words();
         let finding = Finding {
             row: None,
@@ -228,18 +244,21 @@ impl Collector {
             message: crate::report::Text::default(),
             hint: None,
             fixed: None,
-            personal: false,
+            guess: false,
+            tells: false,
+            personal: fault.rule != Rule::MissingLabel && may_be_a_value(contract, &fault.label),
             masked: false,
             group,
         };
-        self.push(finding, messages::header(fault.rule, contract, field, &fault.label));
+        self.push(finding, messages::header(fault.rule, contract, field, &fault.label, labels));
     }
 
     /// A reference of the table to itself that nothing answered.
     pub(crate) fn late(&mut self, contract: &Contract, mapping: &Mapping, fault: &LateFault) {
         let rule = Rule::ForeignKey(fault.key as u16);
-        let Some(group) = self.count(rule, Place::Row, None, Some(fault.row)) else { return };
-        let columns = contract.foreign_keys.get(fault.key).map_or(&[][..], |key| key.columns.as_slice());
+        let columns = key_columns(contract, rule);
+        let fields: Vec<&Field> = columns.iter().filter_map(|index| contract.fields.get(*index)).collect();
+        let Some(group) = self.count(rule, Place::Row, &fields, Some(fault.row)) else { return };
         let first = columns.first().copied();
         let (kind, constraint) = rule.words();
         let source = first.and_then(|first| mapping.sources.get(first).copied().flatten());
@@ -253,12 +272,24 @@ impl Collector {
             message: crate::report::Text::default(),
             hint: None,
             fixed: None,
+            guess: false,
+            tells: false,
             personal: columns.iter().filter_map(|index| contract.fields.get(*index)).any(|field| field.personal),
             masked: false,
             group,
         };
-        self.push(finding, messages::row(rule, contract, &fault.value, None, None));
+        self.push(finding, messages::row(rule, contract, &fault.value, None, &[]));
         self.errors.sort_by_key(|finding| finding.row);
+    }
+}
+
+/// The fields that a rule over a row is about.
+fn key_columns(contract: &Contract, rule: Rule) -> &[usize] {
+    match rule {
+        Rule::PrimaryKey | Rule::PrimaryKeyNull => &contract.primary_key,
+        Rule::UniqueKey(key) => contract.unique_keys.get(usize::from(key)).map_or(&[], Vec::as_slice),
+        Rule::ForeignKey(key) => contract.foreign_keys.get(usize::from(key)).map_or(&[], |key| key.columns.as_slice()),
+        _ => &[],
     }
 }
 
@@ -279,20 +310,8 @@ pub(crate) const fn key_rule(fault: &KeyFault) -> Rule {
     }
 }
 
-fn nearest(codes: &[Option<Box<str>>], table: &ReferenceTable, value: &str) -> Option<(String, Option<String>)> {
-    let mut best: Option<(usize, usize)> = None;
-    for (index, code) in codes.iter().enumerate() {
-        let Some(code) = code else { continue };
-        let limit = best.map_or(NEAR_EDITS, |(distance, _)| distance.saturating_sub(1));
-        if let Some(distance) = messages::distance(value.trim(), code, limit) {
-            best = Some((distance, index));
-            if distance == 0 {
-                break;
-            }
-        }
-    }
-    let (_, index) = best?;
-    let code = codes.get(index)?.as_deref()?.to_owned();
-    let name = table.labels().and_then(|labels| labels.get(index)).and_then(Option::as_deref).map(str::to_owned);
-    Some((code, name))
+/// A file that lacks its header has the first person in the place of the labels, so a label that is near to no field may be
+/// anything.
+fn may_be_a_value(contract: &Contract, label: &str) -> bool {
+    contract.fields.iter().any(|field| field.personal) && messages::nearest_field(contract, label).is_none()
 }

@@ -86,7 +86,7 @@ fn good_rows_come_out_typed_and_bad_ones_as_they_were() {
     assert_eq!((checked.report.rows_accepted, checked.report.rows_refused, checked.report.stats.errors), (2, 3, 3));
     assert_eq!(checked.report.counts().total, 5);
     assert!(!checked.report.valid);
-    assert!(checked.report.to_text(Lang::Id).contains("Kolom n: Bukan bilangan bulat: 1 (baris 3)"));
+    assert!(checked.report.to_text(Lang::Id).contains("Kolom n: Bukan bilangan bulat, 1 sel (baris 3)"));
 }
 
 #[test]
@@ -209,9 +209,9 @@ fn an_unknown_code_gets_the_nearest_one_proposed() {
     let contract = Arc::new(Contract::compile(&package(&schema, &json!({})), &Lists).unwrap());
     let report = check(&contract, Format::Csv, "kode\n64.02\n6402\n99\n\"\"\"\"\n").report;
     assert_eq!(report.errors.len(), 3);
-    assert_eq!(report.errors[0].message(Lang::Id), "«6402» tidak ada di daftar wilayah 2025-1.");
+    assert_eq!(report.errors[0].message(Lang::Id), "«6402» tidak ada di daftar wilayah versi 2025-1.");
     assert_eq!(report.errors[0].hint(Lang::Id).unwrap(), "Maksud Anda 64.02 – Kutai Kartanegara?");
-    assert_eq!(report.errors[1].hint(Lang::Id), None);
+    assert_eq!(report.errors[1].hint(Lang::Id).unwrap(), "Cari kode yang benar di daftar wilayah versi 2025-1.");
     let errors = Contract::compile(&package(&schema, &json!({})), &NoReferences).unwrap_err();
     assert_eq!(errors[0].kind, "reference-error");
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::reader::csv::CsvStop;
 use crate::reader::decode::DecodeStop;
 use crate::reader::json::JsonStop;
-use crate::report::{Fatal, Text};
+use crate::report::{Fatal, Lang, Text, parsers, speech};
 use crate::validator::Limits;
 
 fn fatal(kind: &'static str, detail: &'static str, id: impl Into<String>, en: impl Into<String>) -> Fatal {
@@ -39,8 +39,8 @@ pub(crate) fn decode(stop: DecodeStop, row: u64, declared: Option<&'static encod
             ..fatal(
                 "encoding-error",
                 "encoding",
-                format!("Berkas bukan {name} (byte ke-{byte}, baris {row})."),
-                format!("The file is not {name} (byte {byte}, row {row})."),
+                format!("Berkas bukan {name} (byte ke-{}, baris {row}).", speech::count(byte, Lang::Id)),
+                format!("The file is not {name} (byte {}, row {row}).", speech::count(byte, Lang::En)),
             )
         },
         DecodeStop::Nul { byte } => Fatal {
@@ -53,8 +53,8 @@ pub(crate) fn decode(stop: DecodeStop, row: u64, declared: Option<&'static encod
             ..fatal(
                 "source-error",
                 "nul",
-                format!("Berkas memuat karakter NUL (byte ke-{byte}, baris {row})."),
-                format!("The file holds a NUL character (byte {byte}, row {row})."),
+                format!("Berkas memuat karakter NUL (byte ke-{}, baris {row}).", speech::count(byte, Lang::Id)),
+                format!("The file holds a NUL character (byte {}, row {row}).", speech::count(byte, Lang::En)),
             )
         },
     }
@@ -62,22 +62,51 @@ pub(crate) fn decode(stop: DecodeStop, row: u64, declared: Option<&'static encod
 
 /// Nothing in the file.
 pub(crate) fn empty() -> Fatal {
-    fatal("source-error", "empty", "Berkas kosong.", "The file is empty.")
+    Fatal {
+        hint: advice(Text::fixed(
+            "Periksa apakah berkas yang benar yang dipilih, dan apakah sudah disimpan.",
+            "Check that it is the right file, and that it was saved.",
+        )),
+        ..fatal("source-error", "empty", "Berkas kosong.", "The file is empty.")
+    }
 }
 
 /// Only comments in the file.
 pub(crate) fn no_header() -> Fatal {
-    fatal("source-error", "header", "Berkas tidak punya baris judul.", "The file has no header.")
+    Fatal {
+        hint: advice(Text::fixed(
+            "Tulis nama kolom di baris judul, seperti dalam standar data.",
+            "Write the names of the columns in the header, as in the contract.",
+        )),
+        ..fatal("source-error", "header", "Berkas tidak punya baris judul.", "The file has no header.")
+    }
 }
 
 /// The header does not fit; what is wrong stands in the report.
 pub(crate) fn header() -> Fatal {
-    fatal("header-error", "header", "Judul kolom tidak sesuai standar data.", "The header does not fit the contract.")
+    Fatal {
+        hint: advice(Text::fixed(
+            "Perbaiki judul kolom seperti disebut dalam laporan ini; baris data baru diperiksa sesudah itu.",
+            "Correct the labels as this report says; the rows are checked after that.",
+        )),
+        ..fatal(
+            "header-error",
+            "header",
+            "Judul kolom tidak sesuai standar data.",
+            "The header does not fit the contract.",
+        )
+    }
 }
 
 /// Something that cannot be.
-pub(crate) fn internal(why: &str) -> Fatal {
-    fatal("internal-error", "arrow", format!("Kesalahan internal: {why}"), format!("Internal error: {why}"))
+pub(crate) fn internal() -> Fatal {
+    Fatal {
+        hint: advice(Text::fixed(
+            "Sampaikan berkas dan standar datanya kepada pengelola simpul.",
+            "Give the file and its contract to whoever runs the node.",
+        )),
+        ..fatal("internal-error", "arrow", "Kesalahan di dalam program.", "A fault in the program.")
+    }
 }
 
 /// Too many different keys.
@@ -115,30 +144,45 @@ pub(crate) fn csv(stop: &CsvStop, limits: &Limits) -> Fatal {
         CsvStop::CellTooLong { row, column, quoted } => Fatal {
             row: Some(*row),
             column: Some(*column as u64),
-            hint: quoted.then(|| Box::new(quote_hint)),
+            hint: if *quoted { advice(quote_hint) } else { advice(delimiter_hint()) },
             ..too_long("cell", "sel", "cell", *row, limits.cell_bytes)
         },
         CsvStop::RowTooLong { row } => too_long("row", "baris", "row", *row, limits.row_bytes),
-        CsvStop::TooManyColumns { row } => Fatal {
-            row: Some(*row),
-            ..fatal(
-                "limit-error",
-                "columns",
-                format!("Baris {row} punya lebih dari {} kolom.", limits.columns),
-                format!("Row {row} has more than {} columns.", limits.columns),
-            )
-        },
+        CsvStop::TooManyColumns { row } => too_many(*row, limits.columns, ("kolom", "columns")),
+    }
+}
+
+fn delimiter_hint() -> Text {
+    Text::fixed(
+        "Periksa tanda pemisah dan akhir baris; mungkin seluruh berkas terbaca sebagai satu baris.",
+        "Check the delimiters and line ends; the whole file may be read as one row.",
+    )
+}
+
+fn too_many(row: u64, limit: usize, (id, en): (&str, &str)) -> Fatal {
+    let said = |lang| speech::count(limit as u64, lang);
+    Fatal {
+        row: Some(row),
+        hint: advice(delimiter_hint()),
+        ..fatal(
+            "limit-error",
+            "columns",
+            format!("Baris {row} punya lebih dari {} {id}.", said(Lang::Id)),
+            format!("Row {row} has more than {} {en}.", said(Lang::En)),
+        )
     }
 }
 
 fn too_long(detail: &'static str, id: &str, en: &str, row: u64, limit: usize) -> Fatal {
+    let said = |lang| speech::count(limit as u64, lang);
     Fatal {
         row: Some(row),
+        hint: advice(delimiter_hint()),
         ..fatal(
             "limit-error",
             detail,
-            format!("Di baris {row} ada {id} yang lebih panjang dari {limit} byte."),
-            format!("In row {row} a {en} is longer than {limit} bytes."),
+            format!("Di baris {row} ada {id} yang lebih panjang dari {} byte.", said(Lang::Id)),
+            format!("In row {row} a {en} is longer than {} bytes.", said(Lang::En)),
         )
     }
 }
@@ -148,24 +192,32 @@ pub(crate) fn json(stop: &JsonStop, limits: &Limits) -> Fatal {
     match stop {
         JsonStop::CellTooLong { row } => too_long("cell", "nilai", "value", *row, limits.cell_bytes),
         JsonStop::RowTooLong { row } => too_long("row", "baris", "row", *row, limits.row_bytes),
-        JsonStop::TooManyMembers { row } => Fatal {
-            row: Some(*row),
-            ..fatal(
-                "limit-error",
-                "columns",
-                format!("Baris {row} punya lebih dari {} nama.", limits.columns),
-                format!("Row {row} has more than {} names.", limits.columns),
-            )
-        },
-        JsonStop::Document { why, line, column } => Fatal {
-            row: *line,
-            column: *column,
-            ..fatal(
-                "source-error",
-                "json",
-                format!("Berkas bukan JSON yang memuat larik baris: {why}."),
-                format!("The file is not JSON with an array of rows: {why}."),
-            )
-        },
+        JsonStop::TooManyMembers { row } => too_many(*row, limits.columns, ("nama", "names")),
+        JsonStop::Document { why, line, column } => {
+            let why = parsers::json(why);
+            Fatal {
+                row: *line,
+                column: *column,
+                hint: advice(Text::fixed(
+                    "Simpan sebagai larik objek, [{…}, {…}], atau satu objek per baris (.ndjson).",
+                    "Save it as an array of objects, [{…}, {…}], or one object a line (.ndjson).",
+                )),
+                ..fatal(
+                    "source-error",
+                    "json",
+                    format!("Berkas bukan JSON yang memuat larik baris{}: {}.", at(*line, *column, Lang::Id), why.id),
+                    format!("The file is not JSON with an array of rows{}: {}.", at(*line, *column, Lang::En), why.en),
+                )
+            }
+        }
+    }
+}
+
+/// Where in the document.
+fn at(line: Option<u64>, column: Option<u64>, lang: Lang) -> String {
+    match (line, column.filter(|column| *column > 0), lang) {
+        (Some(line), Some(column), Lang::Id) => format!(" (baris {line}, huruf ke-{column})"),
+        (Some(line), Some(column), Lang::En) => format!(" (line {line}, character {column})"),
+        _ => String::new(),
     }
 }

@@ -4,6 +4,7 @@ use hashbrown::HashSet;
 
 use crate::form::{Form, Logical};
 use crate::lexical::pattern::Pattern;
+use crate::report::Severity;
 
 /// A rule that a cell or row can break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,6 +41,11 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
+    /// How much breaking it weighs. What is no error but a warning refuses no row and is listed apart.
+    pub(crate) const fn severity(self) -> Severity {
+        Severity::Error
+    }
+
     /// The kind of error and the constraint, in the words of Table Schema tools.
     pub(crate) const fn words(self) -> (&'static str, Option<&'static str>) {
         match self {

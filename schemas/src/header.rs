@@ -21,12 +21,14 @@ pub(crate) struct Mapping {
     /// Columns that every row has to have.
     pub(crate) width: usize,
     pub(crate) faults: Vec<HeaderFault>,
+    /// The labels as the file has them, if it is not as it should be.
+    pub(crate) labels: Vec<String>,
 }
 
 impl Mapping {
     /// Fields in order, for files without a header.
     pub(crate) fn positional(fields: usize) -> Self {
-        Self { sources: (0..fields).map(Some).collect(), width: fields, faults: Vec::new() }
+        Self { sources: (0..fields).map(Some).collect(), width: fields, faults: Vec::new(), labels: Vec::new() }
     }
 
     /// The field that is read from a column.
@@ -46,14 +48,18 @@ pub(crate) fn names(field: &Field, label: &str, layout: &Layout) -> bool {
 
 /// Fits the labels of a header to the fields.
 pub(crate) fn fit(contract: &Contract, labels: &[String]) -> Mapping {
-    match contract.fields_match {
+    let mut mapping = match contract.fields_match {
         // An empty line in the place of the header names nothing.
         FieldsMatch::Exact if matches!(labels, [label] if label.trim().is_empty()) => {
             Mapping::positional(contract.fields.len())
         }
         FieldsMatch::Exact => fit_by_order(contract, labels),
         _ => fit_by_name(contract, labels),
+    };
+    if !mapping.faults.is_empty() {
+        mapping.labels = labels.to_vec();
     }
+    mapping
 }
 
 fn repeats(labels: &[String], column: usize) -> bool {
@@ -83,7 +89,7 @@ fn fit_by_order(contract: &Contract, labels: &[String]) -> Mapping {
         faults.push(HeaderFault { rule, field: Some(column), column: Some(column), label: label.clone() });
     }
     let sources = (0..fields.len()).map(|index| (index < labels.len()).then_some(index)).collect();
-    Mapping { sources, width: labels.len(), faults }
+    Mapping { sources, width: labels.len(), faults, labels: Vec::new() }
 }
 
 fn missing(index: usize, field: &Field) -> HeaderFault {
@@ -95,7 +101,7 @@ fn fit_by_name(contract: &Contract, labels: &[String]) -> Mapping {
     let mode = contract.fields_match;
     let only_known = matches!(mode, FieldsMatch::Equal | FieldsMatch::Superset);
     let all_needed = matches!(mode, FieldsMatch::Equal | FieldsMatch::Subset);
-    let mut mapping = Mapping { sources: vec![None; fields.len()], width: labels.len(), faults: Vec::new() };
+    let mut mapping = Mapping { sources: vec![None; fields.len()], width: labels.len(), ..Mapping::default() };
     for (column, label) in labels.iter().enumerate() {
         let known = fields.iter().position(|field| names(field, label, &contract.layout));
         let blank = label.trim().is_empty();

@@ -42,8 +42,13 @@ mod standard_tests;
 pub use contract::{Contract, MAX_FIELDS, Policy, Sifat};
 pub use descriptor::DescriptorError;
 pub use field::Field;
-pub use package::{Outcome, validate_package};
+pub use package::{Keep, Outcome, validate_package, validate_package_keeping};
 pub use reference::{NoReferences, ReferenceTable, References, Wanted};
-pub use report::{Fatal, Finding, Group, Lang, MASK, Notice, Report, Stats, Text, VALUE_CHARS, shown};
-pub use validator::{AcceptedBatch, Format, Limits, RejectedRow, Validator};
+pub use report::page::{Line, Role, page};
+pub use report::rejected::{Records, RejectedCsv};
+pub use report::{
+    Fatal, Finding, Group, Lang, MASK, Notice, Report, Severity, Stats, Text, VALUE_CHARS, error_columns, io_words,
+    shown, spoken_count,
+};
+pub use validator::{AcceptedBatch, Format, Limits, News, RejectedRow, Validator};
 pub use values::canonical_text;

@@ -12,9 +12,9 @@ use crate::contract::{Contract, ENCODING_ERROR, REFERENCE_ERROR};
 use crate::descriptor::DescriptorError;
 use crate::digest::Checksum;
 use crate::reference::{ReferenceTable, References, Wanted};
-use crate::report::{Finding, Lang, Report, Text};
+use crate::report::{Finding, Lang, Report, Text, io_words, speech};
 use crate::unpack::{Unpacked, is_gzip};
-use crate::validator::{Format, Limits, Validator};
+use crate::validator::{Format, Limits, RejectedRow, Validator};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
@@ -65,6 +65,22 @@ pub fn validate_package(
     load: &dyn Fn(&str) -> Option<Vec<u8>>,
     limits: Limits,
 ) -> Outcome {
+    validate_package_keeping(descriptor, data, load, limits, &mut |_, _, _| {})
+}
+
+/// Takes the bad rows of a file while it is checked: the contract, the head of the file
+/// ([`Validator::header_text`]) and the rows found since the last call.
+pub type Keep<'k> = dyn FnMut(&Contract, &str, Vec<RejectedRow>) + 'k;
+
+/// [`validate_package`] that hands out the bad rows. After the file its caller is told once more, with no rows, so that it
+/// knows the contract and the head of a file without any.
+pub fn validate_package_keeping(
+    descriptor: &Value,
+    data: Result<&mut dyn Read, String>,
+    load: &dyn Fn(&str) -> Option<Vec<u8>>,
+    limits: Limits,
+    keep: &mut Keep<'_>,
+) -> Outcome {
     let mut descriptor = inline(&as_package(descriptor), load);
     let mut head = Vec::new();
     let data = data.and_then(|source| {
@@ -94,15 +110,20 @@ pub fn validate_package(
     };
     let mut source = match data {
         Ok(source) => head.as_slice().chain(source),
-        Err(why) => {
-            let (id, en) = (format!("Berkas tidak dapat dibuka: {why}"), format!("The file cannot be opened: {why}"));
-            return Outcome::of(file_error("scheme-error", id, en));
-        }
+        // Why stands in the words of the system; whoever opened the file tells it where they are read.
+        Err(_) => return Outcome::of(not_opened()),
     };
-    match check(Arc::new(contract), format, &mut source, resource(&descriptor, 0), load, limits) {
+    let (contract, keep) = (Arc::new(contract), &mut *keep);
+    let mut keep = |validator: &mut Validator| {
+        let rows = validator.take_rejected();
+        keep(validator.contract(), validator.header_text(), rows);
+    };
+    match check(contract, format, &mut source, resource(&descriptor, 0), load, limits, &mut keep) {
         Ok(report) => Outcome::of(report),
         Err(why) => {
-            let (id, en) = (format!("Berkas tidak dapat dibaca: {why}"), format!("The file cannot be read: {why}"));
+            let why = io_words(why.kind());
+            let (id, en) =
+                (format!("Berkas tidak dapat dibaca: {}.", why.id), format!("The file cannot be read: {}.", why.en));
             Outcome { exit: 3, ..Outcome::of(file_error("scheme-error", id, en)) }
         }
     }
@@ -163,9 +184,11 @@ fn finding(kind: &'static str, message: Text) -> Finding {
         message,
         hint: None,
         fixed: None,
+        guess: false,
+        tells: false,
         personal: false,
         masked: false,
-        group: 0,
+        group: u32::MAX,
     }
 }
 
@@ -255,6 +278,17 @@ fn format_named(resource: &Value, format: Option<&str>) -> Option<Format> {
     }
 }
 
+fn not_opened() -> Report {
+    let mut report = file_error("scheme-error", "Berkas tidak dapat dibuka.", "The file cannot be opened.");
+    for error in &mut report.errors {
+        error.hint = Some(Text::fixed(
+            "Periksa nama berkas, foldernya, dan izin membacanya.",
+            "Check the name of the file, its folder, and the permission to read it.",
+        ));
+    }
+    report
+}
+
 fn check(
     contract: Arc<Contract>,
     format: Format,
@@ -262,11 +296,16 @@ fn check(
     resource: &Value,
     load: &dyn Fn(&str) -> Option<Vec<u8>>,
     limits: Limits,
+    keep: &mut dyn FnMut(&mut Validator),
 ) -> std::io::Result<Report> {
     let expected = resource.get("hash").and_then(Value::as_str);
     let mut checksum = Checksum::new(expected);
     let mut validator = Validator::for_check(contract, format, limits);
-    let mut input = Unpacked::new(is_gzip(resource), format, &mut validator);
+    let mut after = |validator: &mut Validator| {
+        validator.take_batches();
+        keep(validator);
+    };
+    let mut input = Unpacked::new(is_gzip(resource), format, &mut validator, &mut after);
     let mut buffer = vec![0_u8; READ_BYTES];
     // After a fatal error the rest is still read, for its size and digest.
     loop {
@@ -287,6 +326,7 @@ fn check(
     }
     let damaged = input.finish();
     let _ = validator.finish();
+    keep(&mut validator);
     let mut report = validator.into_report();
     if let Some(path) = missing {
         let (id, en) = (format!("Berkas «{path}» tidak ada."), format!("The file “{path}” is not there."));
@@ -313,8 +353,12 @@ fn file_checks(report: &mut Report, checksum: Checksum, resource: &Value) {
         add(
             report,
             "byte-count",
-            format!("Berkas berukuran {read} byte, seharusnya {bytes}."),
-            format!("The file has {read} bytes, not {bytes}."),
+            format!(
+                "Berkas berukuran {} byte, seharusnya {}.",
+                speech::count(read, Lang::Id),
+                speech::count(bytes, Lang::Id)
+            ),
+            format!("The file has {} bytes, not {}.", speech::count(read, Lang::En), speech::count(bytes, Lang::En)),
         );
     }
     if let Some(expected) = resource.get("hash").and_then(Value::as_str) {
@@ -394,8 +438,8 @@ impl Neighbours<'_> {
             Some(Value::String(text)) => validator.push(text.as_bytes()).ok()?,
             Some(data) => validator.push(data.to_string().as_bytes()).ok()?,
             None => {
-                let mut input = Unpacked::new(is_gzip(resource), format, &mut validator);
-                input.keep_batches();
+                let mut after = |validator: &mut Validator| drop(validator.take_rejected());
+                let mut input = Unpacked::new(is_gzip(resource), format, &mut validator, &mut after);
                 for (number, path) in paths(resource).into_iter().enumerate() {
                     let Some(bytes) = (self.load)(path) else {
                         let name = resource.get("name").and_then(Value::as_str).unwrap_or_default();

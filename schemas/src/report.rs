@@ -3,6 +3,20 @@
 //! Every text is kept in Indonesian and English with the places `{value}` and `{fixed}` open, so
 //! that a stored report can be masked: the value stands in one property only.
 
+mod choices;
+pub(crate) mod corrections;
+mod dates;
+mod list;
+pub(crate) mod near;
+mod numbers;
+pub(crate) mod page;
+pub(crate) mod parsers;
+pub(crate) mod rejected;
+pub(crate) mod speech;
+#[cfg(test)]
+mod tests;
+pub(crate) mod words;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
@@ -10,10 +24,16 @@ use serde_json::{Value, json};
 
 use simpul_core::delivery::RowCounts;
 
+pub use list::error_columns;
+pub use parsers::io as io_words;
+pub use speech::count as spoken_count;
+
 /// The longest value that a report shows, in characters.
 pub const VALUE_CHARS: usize = 64;
 /// Rows that a group names.
 pub const GROUP_ROWS: usize = 5;
+/// Runs of rows that a group keeps.
+pub(crate) const GROUP_RUNS: usize = 32;
 /// What stands for a masked value.
 pub const MASK: &str = "•••";
 
@@ -81,6 +101,17 @@ pub struct Fatal {
     pub hint: Option<Box<Text>>,
 }
 
+/// How much an observation weighs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The row is refused.
+    #[default]
+    Error,
+    /// The row is accepted all the same.
+    Warning,
+}
+
 /// One thing wrong at one place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
@@ -104,6 +135,12 @@ pub struct Finding {
     pub hint: Option<Text>,
     /// The corrected value, where one can be known.
     pub fixed: Option<String>,
+    /// The corrected value is likely, and a person should say yes to it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub guess: bool,
+    /// The hint was made from the value, other than by `{fixed}`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub tells: bool,
     /// The field holds personal data.
     #[serde(default)]
     pub personal: bool,
@@ -113,6 +150,11 @@ pub struct Finding {
     /// The value was taken out before storing.
     #[serde(default)]
     pub masked: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl Finding {
@@ -126,6 +168,19 @@ impl Finding {
     #[must_use]
     pub fn hint(&self, lang: Lang) -> Option<String> {
         self.hint.as_ref().map(|hint| self.fill(hint.get(lang)))
+    }
+
+    /// Takes out what tells about a personal value, for keeping.
+    fn mask(&mut self) {
+        if self.value.is_some() || self.fixed.is_some() {
+            self.masked = true;
+        }
+        let open =
+            |text: &Text| [&text.id, &text.en].iter().any(|text| text.contains("{fixed}") || text.contains("{value}"));
+        if self.masked && (self.tells || self.hint.as_ref().is_some_and(open)) {
+            self.hint = Some(Text::fixed("Periksa nilainya di berkas Anda.", "Check the value in your file."));
+        }
+        (self.value, self.fixed, self.guess, self.tells) = (None, None, false, false);
     }
 
     fn fill(&self, template: &str) -> String {
@@ -171,6 +226,15 @@ pub struct Group {
     pub count: u64,
     /// The first rows, at most 5.
     pub rows: Vec<u64>,
+    /// The first runs of rows, each with its first and last, at most 32.
+    #[serde(default)]
+    pub ranges: Vec<(u64, u64)>,
+    /// There are rows that no run holds.
+    #[serde(default)]
+    pub more: bool,
+    /// How much it weighs.
+    #[serde(default)]
+    pub severity: Severity,
 }
 
 /// Something to know that is no error.
@@ -189,6 +253,9 @@ pub struct Stats {
     pub rows: u64,
     /// Errors found, whether or not they are detailed.
     pub errors: u64,
+    /// Warnings found, whether or not they are detailed.
+    #[serde(default)]
+    pub warnings: u64,
 }
 
 /// The result of checking one file.
@@ -198,6 +265,9 @@ pub struct Report {
     pub valid: bool,
     /// The first errors in the order of the file, as many as the limit allows.
     pub errors: Vec<Finding>,
+    /// The first warnings: what should be looked at, but refuses no row.
+    #[serde(default)]
+    pub warnings: Vec<Finding>,
     /// Exact counts.
     pub stats: Stats,
     /// Exact counts by rule and column, in order of first appearance.
@@ -229,33 +299,20 @@ impl Report {
     #[must_use]
     pub fn for_storage(&self) -> Self {
         let mut stored = self.clone();
-        for finding in stored.errors.iter_mut().filter(|finding| finding.personal) {
-            if finding.value.is_some() || finding.fixed.is_some() {
-                finding.masked = true;
-            }
-            finding.value = None;
-            finding.fixed = None;
-        }
+        stored.errors.iter_mut().chain(&mut stored.warnings).filter(|finding| finding.personal).for_each(Finding::mask);
         stored
     }
 
     /// The report in one language: the JSON of `simpul validate --json`.
     #[must_use]
     pub fn to_json(&self, lang: Lang) -> Value {
-        let mut errors: Vec<Value> = self.errors.iter().map(|finding| finding_json(finding, lang)).collect();
+        let findings = |findings: &[Finding]| -> Vec<Value> {
+            findings.iter().map(|finding| finding_json(finding, finding.group_in(&self.groups), lang)).collect()
+        };
+        let mut errors = findings(&self.errors);
         if let Some(fatal) = &self.fatal {
             errors.push(fatal_json(fatal, lang));
         }
-        let groups: Vec<Value> = self
-            .groups
-            .iter()
-            .map(|group| {
-                json!({
-                    "type": group.kind, "constraint": group.constraint, "field": group.field, "title": group.title,
-                    "heading": group.heading.get(lang), "count": group.count, "rows": group.rows,
-                })
-            })
-            .collect();
         let notices: Vec<Value> = self
             .notices
             .iter()
@@ -264,95 +321,74 @@ impl Report {
         json!({
             "valid": self.valid,
             "errors": errors,
-            "stats": {"rows": self.stats.rows, "errors": self.stats.errors},
-            "groups": groups,
+            "warnings": findings(&self.warnings),
+            "stats": {"rows": self.stats.rows, "errors": self.stats.errors, "warnings": self.stats.warnings},
+            "groups": self.groups.iter().map(|group| group_json(group, lang)).collect::<Vec<_>>(),
             "notices": notices,
             "rowsAccepted": self.rows_accepted,
             "rowsRefused": self.rows_refused,
         })
     }
 
-    /// A page for the terminal.
+    /// The report as a page of plain text. See [`page::page`] for its lines with their roles.
     #[must_use]
     pub fn to_text(&self, lang: Lang) -> String {
-        let mut out = String::new();
-        let mut line = |text: String| {
-            out.push_str(&text);
-            out.push('\n');
-        };
-        let id = lang == Lang::Id;
-        line(match (self.valid, id) {
-            (true, true) => format!("Sah: {} baris memenuhi standar data.", self.stats.rows),
-            (true, false) => format!("Valid: {} rows meet the contract.", self.stats.rows),
-            (false, true) => format!(
-                "Tidak sah: {} kesalahan. Dari {} baris, {} diterima, {} ditolak.",
-                self.stats.errors, self.stats.rows, self.rows_accepted, self.rows_refused
-            ),
-            (false, false) => format!(
-                "Not valid: {} errors. Of {} rows, {} are accepted, {} refused.",
-                self.stats.errors, self.stats.rows, self.rows_accepted, self.rows_refused
-            ),
-        });
-        if let Some(fatal) = &self.fatal {
-            line(format!("\n{}", fatal.message.get(lang)));
-            if let Some(hint) = &fatal.hint {
-                line(format!("  → {}", hint.get(lang)));
-            }
-        }
-        for (group, index) in self.groups.iter().zip(0_u32..) {
-            line(format!("\n{}", group_heading(group, lang)));
-            let members = self.errors.iter().filter(|finding| finding.group == index);
-            for finding in members.take(GROUP_ROWS) {
-                line(format!("  {}", located(finding, lang)));
-                if let Some(hint) = finding.hint(lang) {
-                    line(format!("    → {hint}"));
-                }
-            }
-        }
-        for notice in &self.notices {
-            line(format!("\n{}: {}", if id { "Catatan" } else { "Note" }, notice.message.get(lang)));
-        }
-        out
-    }
-
-    /// The detailed errors as CSV, safe to open in a spreadsheet.
-    #[must_use]
-    pub fn errors_csv(&self, lang: Lang) -> String {
-        let mut out = String::from(match lang {
-            Lang::Id => "baris,kolom,judul_kolom,nilai,aturan,pesan,saran\n",
-            Lang::En => "row,column,column_title,value,rule,message,hint\n",
-        });
-        for finding in &self.errors {
-            let group = self.groups.iter().find(|group| group.field == finding.field && group.title.is_some());
-            let rule = finding.constraint.as_deref().unwrap_or(&finding.kind);
-            let value = if finding.masked { Some(MASK) } else { finding.value.as_deref() };
-            let cells = [
-                finding.row.map(|row| row.to_string()).unwrap_or_default(),
-                finding.field_number.map(|number| number.to_string()).unwrap_or_default(),
-                group.and_then(|group| group.title.clone()).or_else(|| finding.field.clone()).unwrap_or_default(),
-                value.unwrap_or_default().to_owned(),
-                rule.to_owned(),
-                finding.message(lang),
-                finding.hint(lang).unwrap_or_default(),
-            ];
-            let cells: Vec<String> = cells.iter().map(|cell| csv_cell(cell)).collect();
-            out.push_str(&cells.join(","));
-            out.push('\n');
-        }
-        out
+        page::plain(&page::page(&self.to_json(lang), lang))
     }
 }
 
-fn finding_json(finding: &Finding, lang: Lang) -> Value {
+impl Finding {
+    /// As it stands in the report's JSON, without its group.
+    #[must_use]
+    pub fn to_json(&self, lang: Lang) -> Value {
+        finding_json(self, None, lang)
+    }
+
+    /// The same without a personal value.
+    pub(crate) fn masked(mut self) -> Self {
+        if self.personal {
+            self.mask();
+        }
+        self
+    }
+
+    /// Its group, unless it is about the file as a whole.
+    fn group_in(&self, groups: &[Group]) -> Option<u32> {
+        let group = groups.get(self.group as usize)?;
+        (group.kind == self.kind && group.constraint == self.constraint).then_some(self.group)
+    }
+}
+
+fn group_json(group: &Group, lang: Lang) -> Value {
+    let mut object = json!({
+        "type": group.kind, "constraint": group.constraint, "field": group.field,
+        "title": group.title.as_deref().map(shown), "heading": group.heading.get(lang), "count": group.count,
+        "rows": group.rows, "ranges": group.ranges, "more": group.more,
+    });
+    if let (Some(object), Severity::Warning) = (object.as_object_mut(), group.severity) {
+        object.insert("severity".to_owned(), "warning".into());
+    }
+    object
+}
+
+fn finding_json(finding: &Finding, group: Option<u32>, lang: Lang) -> Value {
     let mut object = json!({
         "row": finding.row, "fieldNumber": finding.field_number, "field": finding.field, "type": finding.kind,
         "constraint": finding.constraint, "value": finding.value, "message": finding.message(lang),
         "hint": finding.hint(lang),
     });
-    if let Some(object) = object.as_object_mut()
-        && finding.masked
-    {
-        object.insert("masked".to_owned(), Value::Bool(true));
+    let Some(members) = object.as_object_mut() else { return object };
+    if let Some(group) = group {
+        members.insert("group".to_owned(), group.into());
+    }
+    if let Some(fixed) = &finding.fixed {
+        members.insert("fixed".to_owned(), fixed.as_str().into());
+        if finding.guess {
+            members.insert("guess".to_owned(), true.into());
+        }
+    }
+    if finding.masked {
+        members.insert("masked".to_owned(), true.into());
     }
     object
 }
@@ -365,42 +401,6 @@ fn fatal_json(fatal: &Fatal, lang: Lang) -> Value {
         "detail": fatal.detail,
         "place": {"row": fatal.row, "column": fatal.column, "byte": fatal.byte},
     })
-}
-
-fn located(finding: &Finding, lang: Lang) -> String {
-    let message = finding.message(lang);
-    match (finding.row, lang) {
-        (Some(row), Lang::Id) => format!("Baris {row}: {message}"),
-        (Some(row), Lang::En) => format!("Row {row}: {message}"),
-        (None, _) => message,
-    }
-}
-
-fn group_heading(group: &Group, lang: Lang) -> String {
-    let rows: Vec<String> = group.rows.iter().map(u64::to_string).collect();
-    let more = if group.count > group.rows.len() as u64 { " …" } else { "" };
-    let title = group.title.as_deref().or(group.field.as_deref());
-    let heading = group.heading.get(lang);
-    let column = match (title, lang) {
-        (Some(title), Lang::Id) => format!("Kolom {title}: "),
-        (Some(title), Lang::En) => format!("Column {title}: "),
-        (None, _) => String::new(),
-    };
-    let place = match (rows.is_empty(), lang) {
-        (true, _) => String::new(),
-        (false, Lang::Id) => format!(" (baris {}{more})", rows.join(", ")),
-        (false, Lang::En) => format!(" (rows {}{more})", rows.join(", ")),
-    };
-    format!("{column}{heading}: {}{place}", group.count)
-}
-
-/// Quotes a cell; one that a spreadsheet would take for a formula gets an apostrophe first.
-fn csv_cell(text: &str) -> String {
-    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-    if guard.is_empty() && !text.contains(['"', ',', '\n', '\r']) {
-        return text.to_owned();
-    }
-    format!("\"{guard}{}\"", text.replace('"', "\"\""))
 }
 
 /// Shortens a value and escapes its control characters, so that it fits a line of a report.
@@ -416,9 +416,10 @@ pub fn shown(value: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            // Controls and the marks that turn the direction of writing could disguise a value.
+            // Controls, marks that turn the direction of writing and what nobody sees could disguise a value.
             c if c.is_control()
-                || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+                || near::is_invisible(c)
+                || matches!(c, '\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}') =>
             {
                 out.extend(c.escape_unicode());
             }
@@ -426,60 +427,4 @@ pub fn shown(value: &str) -> String {
         }
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn finding() -> Finding {
-        Finding {
-            row: Some(7),
-            field_number: Some(2),
-            field: Some("nik".to_owned()),
-            kind: "constraint-error".into(),
-            constraint: Some("pattern".into()),
-            value: Some("{fixed}=1".to_owned()),
-            message: Text::fixed("«{value}» salah", "“{value}” is wrong"),
-            hint: Some(Text::fixed("Tulis {fixed}", "Write {fixed}")),
-            fixed: Some("x".to_owned()),
-            personal: true,
-            masked: false,
-            group: 0,
-        }
-    }
-
-    #[test]
-    fn a_stored_report_holds_no_personal_value_anywhere() {
-        let mut secret = finding();
-        secret.value = Some("6403010101010001".to_owned());
-        secret.fixed = Some("6403".to_owned());
-        let report = Report { errors: vec![secret], ..Report::default() };
-        let stored = report.for_storage();
-        for lang in [Lang::Id, Lang::En] {
-            let all =
-                format!("{}{}{}{:?}", stored.to_text(lang), stored.errors_csv(lang), stored.to_json(lang), stored);
-            assert!(!all.contains("6403"), "{all}");
-            assert!(report.errors_csv(lang).contains("6403010101010001"));
-        }
-        assert_eq!(stored.to_json(Lang::Id)["errors"][0]["masked"], true);
-    }
-
-    #[test]
-    fn values_are_filled_once_and_formulas_are_defused() {
-        assert_eq!(finding().message(Lang::Id), "«{fixed}=1» salah");
-        let mut formula = finding();
-        formula.value = Some("=cmd|x".to_owned());
-        let report = Report { errors: vec![formula], ..Report::default() };
-        assert!(report.errors_csv(Lang::Id).contains("\"'=cmd|x\""));
-        assert_eq!(shown("a\nb\u{202e}"), "a\\nb\\u{202e}");
-        assert_eq!(shown(&"x".repeat(100)).chars().count(), VALUE_CHARS + 1);
-    }
-
-    #[test]
-    fn a_report_reads_back_from_json() {
-        let report = Report { errors: vec![finding()], ..Report::default() };
-        let text = serde_json::to_string(&report).unwrap();
-        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
-    }
 }

@@ -31,7 +31,8 @@ pub(crate) struct Unpacked<'a> {
 
 struct Joined<'a> {
     validator: &'a mut Validator,
-    keep: bool,
+    /// Takes what the validator gave since the last call.
+    after: &'a mut dyn FnMut(&mut Validator),
     lines: bool,
     /// The first line of the first file, as far as it was read.
     header: Vec<u8>,
@@ -42,10 +43,16 @@ struct Joined<'a> {
 }
 
 impl<'a> Unpacked<'a> {
-    pub(crate) fn new(gzip: bool, format: Format, validator: &'a mut Validator) -> Self {
+    /// A way into `validator`; `after` is called whenever bytes went in, to take the rows that came of them.
+    pub(crate) fn new(
+        gzip: bool,
+        format: Format,
+        validator: &'a mut Validator,
+        after: &'a mut dyn FnMut(&mut Validator),
+    ) -> Self {
         let joined = Joined {
             validator,
-            keep: false,
+            after,
             lines: format == Format::Csv,
             header: Vec::new(),
             header_done: false,
@@ -53,11 +60,6 @@ impl<'a> Unpacked<'a> {
             last: b'\n',
         };
         Self { gzip, decoder: MultiGzDecoder::new(joined), damaged: false }
-    }
-
-    /// The good rows are wanted: they are left in the validator.
-    pub(crate) fn keep_batches(&mut self) {
-        self.decoder.get_mut().keep = true;
     }
 
     /// The next bytes of the file.
@@ -111,10 +113,7 @@ impl Joined<'_> {
     fn pass(&mut self, bytes: &[u8]) {
         self.last = bytes.last().copied().unwrap_or(self.last);
         let _ = self.validator.push(bytes);
-        if !self.keep {
-            self.validator.take_batches();
-        }
-        self.validator.take_rejected();
+        (self.after)(self.validator);
     }
 
     fn next_file(&mut self) {

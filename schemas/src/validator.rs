@@ -23,7 +23,7 @@ use crate::reader::csv::{CsvLimits, CsvReader, Scan};
 use crate::reader::decode::{DecodeStop, Decoder};
 use crate::reader::json::{JsonLimits, JsonReader, Names, Step};
 use crate::reader::rows::{KeyFault, MAX_SPAN, Rows, Tag};
-use crate::report::{Fatal, Notice, Report, Stats, Text};
+use crate::report::{Fatal, Finding, Lang, Notice, Report, Stats, Text, speech};
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +96,17 @@ enum Purpose {
 pub struct AcceptedBatch {
     /// The rows.
     pub rows: RecordBatch,
+}
+
+/// How far a check is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// Data rows read.
+    pub rows: u64,
+    /// Those that do not meet the contract.
+    pub bad_rows: u64,
+    /// Errors that are new.
+    pub errors: Vec<Finding>,
 }
 
 /// A row that does not meet the contract, as the file has it.
@@ -268,10 +279,37 @@ impl Validator {
         self.core.rejected_dropped
     }
 
-    /// The header of a CSV file as the file has it, for the head of a quarantine file.
+    /// The lines of a CSV file down to its header as the file has them, each with its line end: what a file of bad rows
+    /// has to begin with to be read like this one. Empty without a header.
     #[must_use]
     pub fn header_text(&self) -> &str {
         &self.core.header_raw
+    }
+
+    /// Checks the rows that wait for a batch to fill, so that [`Validator::news`] is new.
+    ///
+    /// # Errors
+    /// As [`Validator::push`].
+    pub fn settle(&mut self) -> Result<(), Fatal> {
+        if let Some(fatal) = &self.core.fatal {
+            return Err(fatal.clone());
+        }
+        self.flush().inspect_err(|fatal| self.core.fatal = Some(fatal.clone()))
+    }
+
+    /// The contract that is checked against.
+    #[must_use]
+    pub fn contract(&self) -> &Contract {
+        &self.core.contract
+    }
+
+    /// How far the check is: exact counts, and at most `most` of the detailed errors from number `from` on, without
+    /// personal values.
+    #[must_use]
+    pub fn news(&self, from: usize, most: usize) -> News {
+        let core = &self.core;
+        let errors = core.collector.errors.iter().skip(from).take(most).cloned().map(Finding::masked).collect();
+        News { rows: core.rows, bad_rows: core.rows - core.rows_accepted, errors }
     }
 
     /// Data rows read so far.
@@ -416,7 +454,12 @@ fn drive_csv(csv: &mut CsvInput, core: &mut Core, last: bool) -> Result<(), Fata
         };
         match scan {
             Scan::Incomplete => break,
-            Scan::Comment => {}
+            Scan::Comment if csv.header.done => {}
+            // Its place counts: the header is found by its number.
+            Scan::Comment => {
+                let mark = csv.reader.dialect().comment.clone().unwrap_or_default();
+                keep_head(csv, core, Some(mark));
+            }
             Scan::Record if csv.header.done && core.contract.layout.comment_rows.is_empty() => csv.reader.keep_record(),
             Scan::Record => record(csv, core)?,
         }
@@ -478,6 +521,9 @@ fn record(csv: &mut CsvInput, core: &mut Core) -> Result<(), Fatal> {
     let contract = Arc::clone(&core.contract);
     let layout = &contract.layout;
     if layout.comment_rows.binary_search(&number).is_ok() {
+        if core.rows == 0 && csv.reader.rows.rows.is_empty() {
+            keep_head(csv, core, None);
+        }
         csv.reader.discard_record();
         return Ok(());
     }
@@ -488,17 +534,26 @@ fn record(csv: &mut CsvInput, core: &mut Core) -> Result<(), Fatal> {
         csv.reader.keep_record();
         return Ok(());
     }
+    keep_head(csv, core, None);
     let wanted = layout.header_rows.get(csv.header.lines.len()).copied().unwrap_or(1);
     if number >= wanted {
         let labels = csv.reader.record_cells().iter().map(|span| csv.reader.rows.get(*span).to_owned()).collect();
         csv.header.lines.push(labels);
-        core.header_raw.push_str(csv.reader.record_text());
     }
     csv.reader.discard_record();
     if csv.header.lines.len() >= layout.header_rows.len().max(1) {
         end_of_header(csv, core)?;
     }
     Ok(())
+}
+
+/// Adds a line to the head of the file: the record that just ended, or this text.
+fn keep_head(csv: &CsvInput, core: &mut Core, text: Option<String>) {
+    let line = text.as_deref().unwrap_or_else(|| csv.reader.record_text());
+    if core.header_raw.len() + line.len() <= core.limits.row_bytes {
+        core.header_raw.push_str(line);
+        core.header_raw.push_str(csv.reader.dialect().terminator.as_deref().unwrap_or("\n"));
+    }
 }
 
 /// The header is complete, or the file is.
@@ -577,7 +632,7 @@ impl Core {
 
     fn set_mapping(&mut self, mapping: Mapping) -> Result<(), Fatal> {
         for fault in &mapping.faults {
-            self.collector.header(&self.contract, fault);
+            self.collector.header(&self.contract, fault, &mapping.labels);
         }
         let faulty = !mapping.faults.is_empty();
         self.mapping = Some(mapping);
@@ -633,8 +688,8 @@ impl Core {
         arrays: Vec<ArrayRef>,
         faults: &[Fault],
     ) -> Result<(), Fatal> {
-        let batch = RecordBatch::try_new(Arc::clone(self.contract.arrow_schema()), arrays)
-            .map_err(|why| fatal::internal(&why.to_string()))?;
+        let batch =
+            RecordBatch::try_new(Arc::clone(self.contract.arrow_schema()), arrays).map_err(|_| fatal::internal())?;
         let header_fits = mapping.faults.is_empty();
         if faults.is_empty() && header_fits || self.keep_bad {
             self.rows_accepted += batch.num_rows() as u64;
@@ -651,8 +706,7 @@ impl Core {
             self.reject(rows, row);
         }
         let mask = BooleanArray::from(good);
-        let kept = arrow_select::filter::filter_record_batch(&batch, &mask)
-            .map_err(|why| fatal::internal(&why.to_string()))?;
+        let kept = arrow_select::filter::filter_record_batch(&batch, &mask).map_err(|_| fatal::internal())?;
         if kept.num_rows() > 0 {
             self.rows_accepted += kept.num_rows() as u64;
             self.accepted.push(AcceptedBatch { rows: kept });
@@ -690,8 +744,14 @@ impl Core {
             let count = self.too_wide;
             self.notice(
                 "beyond-64-bit",
-                format!("{count} bilangan terlalu besar untuk disimpan; kiriman dengan bilangan ini ditolak."),
-                format!("{count} numbers are too large to be stored; a delivery with them is refused."),
+                format!(
+                    "{} terlalu besar untuk disimpan; kiriman dengan bilangan ini ditolak.",
+                    speech::counted(count, Lang::Id, "bilangan", "", "")
+                ),
+                format!(
+                    "{} too large to be stored; a delivery with such numbers is refused.",
+                    speech::counted(count, Lang::En, "", "number is", "numbers are")
+                ),
             );
         }
     }
@@ -701,7 +761,8 @@ impl Core {
         Report {
             valid: errors == 0,
             errors: self.collector.errors.clone(),
-            stats: Stats { rows: self.rows, errors },
+            warnings: self.collector.warnings.clone(),
+            stats: Stats { rows: self.rows, errors, warnings: self.collector.warned },
             groups: self.collector.groups.clone(),
             notices: self.collector.notices.clone(),
             rows_accepted: self.rows_accepted,

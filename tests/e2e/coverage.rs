@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use simpul_tests::{Answer, Client, Demo, NodeInfo, Wire, alert_of, tls_config, unique};
 use tokio::sync::OnceCell;
 
-use crate::support::{dataset, descriptor, producer, rows};
+use crate::support::{self, dataset, descriptor, producer, rows};
 
 const NODE: &str = "kabupaten";
 /// What tells nothing about anybody. A route gets into this list by thought, not by default.
@@ -41,6 +41,8 @@ enum Body {
 struct World {
     routes: Vec<Route>,
     dataset: String,
+    /// A dataset whose good rows land without the bad ones.
+    mixed: String,
     delivery: String,
     ended: String,
     connector: String,
@@ -67,6 +69,7 @@ impl World {
         });
         let routes: Vec<Route> = routes.collect();
         let dataset = dataset(demo, NODE, "tambah", "tolak").await;
+        let mixed = support::dataset(demo, NODE, "tambah", "karantina").await;
         let sender = producer(demo, NODE, &dataset).await;
         let answer = sender.deliver(&dataset, rows("awal", 3), "text/csv", &[]).await.wants(201);
         let delivery = text(&answer.json(), "delivery");
@@ -78,7 +81,7 @@ impl World {
             let body = json!({"kind": "files", "dataset": dataset, "config": {"folder": folder, "quiet_seconds": 1}});
             demo.admin(NODE).put(&format!("/v1/admin/connectors/{name}"), &body).await.expect(200);
         }
-        Self { routes, dataset, delivery, ended, connector, removed, folder }
+        Self { routes, dataset, mixed, delivery, ended, connector, removed, folder }
     }
 
     /// The routes that ask for a certificate at least.
@@ -108,6 +111,12 @@ impl World {
             ("GET", "/v1/datasets/{dataset}/records") => (format!("/v1/datasets/{dataset}/records"), Body::None),
             ("GET", "/v1/datasets/{dataset}/extract") => (format!("/v1/datasets/{dataset}/extract"), Body::None),
             ("GET", "/v1/deliveries/{delivery}") => (format!("/v1/deliveries/{}", self.delivery), Body::None),
+            ("GET", "/v1/deliveries/{delivery}/report") => {
+                (format!("/v1/deliveries/{}/report?format=csv", self.delivery), Body::None)
+            }
+            ("GET", "/v1/deliveries/{delivery}/rejected") => {
+                (format!("/v1/deliveries/{}/rejected", self.delivery), Body::None)
+            }
             ("GET", "/v1/admin/agencies") => ("/v1/admin/agencies".to_owned(), Body::None),
             ("PUT", "/v1/admin/agencies/{agency}") => {
                 (format!("/v1/admin/agencies/{}", unique("64.02.uji")), Body::Json(json!({"name": "Uji"})))
@@ -306,14 +315,16 @@ async fn a_granted_request_leaves_exactly_one_entry_with_the_action_of_its_route
     let node = demo.node(NODE);
     for route in world.guarded() {
         let role = if route.access == "administrator" { "administrator" } else { "producer" };
-        let client = caller(demo, role, &world.dataset).await;
-        let token = if route.access == "certificate" { None } else { Some(client.token().await) };
         // A delivery is shown to its sender only.
         let delivered = route.path.starts_with("/v1/deliveries/");
+        let client = caller(demo, role, if delivered { &world.mixed } else { &world.dataset }).await;
+        let token = if route.access == "certificate" { None } else { Some(client.token().await) };
         let answer = if delivered {
-            let sent = client.deliver(&world.dataset, rows(&unique("r"), 1), "text/csv", &[]).await.wants(201);
-            let path = format!("/v1/deliveries/{}", sent.json()["delivery"].as_str().expect("a delivery"));
-            client.get(&path).await
+            // One of its rows is bad, so that there is something to show.
+            let body = format!("{}x,,tiga,2025\n", rows(&unique("r"), 1));
+            let sent = client.deliver(&world.mixed, body, "text/csv", &[]).await.wants(201);
+            let delivery = sent.json()["delivery"].as_str().expect("a delivery").to_owned();
+            client.get(&route.path.replace("{delivery}", &delivery)).await
         } else {
             world.send(route, &client, &base(node, route), token.as_deref()).await
         };

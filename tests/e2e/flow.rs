@@ -43,7 +43,7 @@ async fn a_file_with_mistakes_is_refused_by_row_column_value_rule_and_hint_and_n
                 && error["hint"].as_str().is_some_and(|text| text.contains(hint))
         })
     };
-    assert!(found(14, "jumlah", "type-error", "2,267", "Tulis 2267"), "{errors:#?}");
+    assert!(found(14, "jumlah", "type-error", "2,267", "Tulis 2.267"), "{errors:#?}");
     assert!(found(9, "kode_wilayah", "foreign-key", "64.02.05.2055", "64.02.05.2005"), "{errors:#?}");
     assert!(found(8, "luas_km2", "type-error", "24.65", "24,65"), "{errors:#?}");
     assert!(found(10, "jumlah", "constraint-error", "", "Isi nilainya"), "{errors:#?}");

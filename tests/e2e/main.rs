@@ -11,6 +11,7 @@ mod lone;
 mod postgres;
 mod proof;
 mod reading;
+mod reports;
 mod requests;
 mod support;
 mod tokens;

@@ -49,6 +49,14 @@ impl Account {
         self.0.draft.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The number of the request.
+    pub fn request(&self) -> String {
+        match self.draft().details.get("request") {
+            Some(Detail::Text(request)) => request.clone(),
+            _ => String::new(),
+        }
+    }
+
     /// Where the request came from.
     pub fn from(&self, peer: SocketAddr) {
         self.note("peer", peer.ip().to_string());

@@ -77,6 +77,20 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// A refusal whose problem came as a part of an answer.
+    pub fn from_problem(body: Value) -> Self {
+        let kind = body["type"].as_str().and_then(|kind| kind.rsplit(':').next()).unwrap_or("unknown").to_owned();
+        let status = body["status"].as_u64().and_then(|status| status.try_into().ok()).unwrap_or_default();
+        Self::Problem {
+            status,
+            kind,
+            title: body["title"].as_str().unwrap_or_default().to_owned(),
+            detail: body["detail"].as_str().map(str::to_owned),
+            retry_after: None,
+            body: Box::new(body),
+        }
+    }
+
     /// An error of this side.
     pub fn local(error: impl std::fmt::Display) -> Self {
         Self::Local(error.to_string())

@@ -126,6 +126,11 @@ impl Activity {
         Open(self)
     }
 
+    fn leave(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.open.fetch_sub(1, Ordering::SeqCst);
+    }
+
     /// How long nothing has been asked for; zero while a request is open.
     fn idle(&self) -> Duration {
         if self.open.load(Ordering::SeqCst) > 0 {
@@ -140,8 +145,24 @@ struct Open<'a>(&'a Activity);
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        self.0.open.fetch_sub(1, Ordering::SeqCst);
+        self.0.leave();
+    }
+}
+
+/// An answer that is still being made after its head has left. Its connection is not idle until this is dropped.
+pub struct Busy(Arc<Connection>);
+
+impl Connection {
+    /// Begins such an answer.
+    pub fn busy(self: &Arc<Self>) -> Busy {
+        self.activity.open.fetch_add(1, Ordering::SeqCst);
+        Busy(self.clone())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.activity.leave();
     }
 }
 

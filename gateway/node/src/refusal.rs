@@ -256,8 +256,8 @@ impl Refusal {
         }
     }
 
-    /// The answer, in the caller's language.
-    pub fn into_response(self, language: Language, request: &str) -> Response {
+    /// The problem document (RFC 9457), in the caller's language.
+    pub fn problem(&self, language: Language, request: &str) -> Value {
         let mut problem = json!({
             "type": format!("urn:simpul:problem:{}", self.kind.word()),
             "title": self.kind.title(language),
@@ -267,14 +267,20 @@ impl Refusal {
         });
         if let Some(object) = problem.as_object_mut() {
             if !self.detail.is_empty() {
-                object.insert("detail".to_owned(), self.detail.into());
+                object.insert("detail".to_owned(), self.detail.as_str().into());
             }
             if self.kind == Kind::ClientInvalid {
                 // RFC 6749, section 5.2.
                 object.insert("error".to_owned(), "invalid_client".into());
             }
-            object.extend(*self.members);
+            object.extend((*self.members).clone());
         }
+        problem
+    }
+
+    /// The answer, in the caller's language.
+    pub fn into_response(self, language: Language, request: &str) -> Response {
+        let problem = self.problem(language, request);
         let mut response = Response::new(Body::from(problem.to_string()));
         *response.status_mut() = self.kind.status();
         let headers = response.headers_mut();

@@ -14,7 +14,7 @@ use http::Method;
 use crate::admin;
 use crate::app::App;
 use crate::door::{self, Access, Context, Entrance, Handler};
-use crate::flows::{extract, ingest, query};
+use crate::flows::{extract, ingest, query, report};
 use crate::refusal::{Kind, Refusal};
 use crate::{console, openapi, tokens};
 
@@ -76,10 +76,12 @@ pub static ROUTES: &[Route] = &[
 
     route!(GET  "/v1/datasets" Token DATA "datasets.list" "The datasets that the caller has an agreement for." query::datasets),
     route!(GET  "/v1/datasets/{dataset}" Token DATA "datasets.show" "One dataset: contract, metadata, version." query::dataset),
-    route!(POST "/v1/datasets/{dataset}/deliveries" Token DATA "deliveries.push" "Delivers rows: CSV, NDJSON or JSON, as it is or compressed with gzip or zstd." ingest::push),
+    route!(POST "/v1/datasets/{dataset}/deliveries" Token DATA "deliveries.push" "Delivers rows: CSV, NDJSON or JSON, as it is or compressed with gzip or zstd. With ?dry_run=true nothing lands, and with Accept: application/x-ndjson the answer tells while the body is read what was found so far." ingest::push),
     route!(GET  "/v1/datasets/{dataset}/records" Token DATA "records.read" "Rows, page by page: ?select=a,b&column=op.value&limit=n&cursor=…" query::records),
     route!(GET  "/v1/datasets/{dataset}/extract" Token DATA "extract.read" "Everything that the caller may see, as Parquet, Arrow stream or CSV." extract::run),
     route!(GET  "/v1/deliveries/{delivery}" Token DATA "deliveries.show" "What became of a delivery: its state, report and receipt." ingest::show),
+    route!(GET  "/v1/deliveries/{delivery}/report" Token DATA "deliveries.report" "The report of a delivery, to its sender: ?format=json, text, csv (one line for each error) or xlsx (the bad rows with marked cells), or by Accept." report::show),
+    route!(GET  "/v1/deliveries/{delivery}/rejected" Token DATA "deliveries.rejected" "The bad rows of a delivery as they came, to its sender: a file to correct and send again." report::rejected),
 
     route!(GET  "/v1/admin/agencies" Administrator ADMIN "admin.agencies.list" "The registered agencies." admin::list_agencies::run),
     route!(PUT  "/v1/admin/agencies/{agency}" Administrator ADMIN "admin.agencies.put" "Registers an agency." admin::put_agency::run),

@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 use simpul_certs::tls::{ClientOptions, OwnCertificate, client_config};
 use simpul_certs::trust::{TrustFiles, TrustStore};
 use simpul_core::digest::{Digest, Digester};
+use simpul_schemas::{Lang, spoken_count};
 use tokio::io::AsyncWriteExt;
 use tokio_util::io::ReaderStream;
 
-use super::{Client, output};
+use super::{Client, output, report};
 use crate::client::{ClientError, NodeClient, Profile};
 use crate::flows::ingest;
 
@@ -127,10 +128,17 @@ pub async fn push(options: PushOptions) -> anyhow::Result<ExitCode> {
         .key
         .clone()
         .unwrap_or_else(|| Digest::of(format!("{}\n{digest}", options.dataset).as_bytes()).to_string());
+    let lang = report::language(&options.client);
     let bar = output::progress(Some(length));
     let file = tokio::fs::File::open(&options.file).await?;
     let counted = bar.clone();
-    let body = ReaderStream::with_capacity(file, 1 << 16).inspect_ok(move |chunk| counted.inc(chunk.len() as u64));
+    let dry = options.dry_run;
+    let body = ReaderStream::with_capacity(file, 1 << 16).inspect_ok(move |chunk| {
+        counted.inc(chunk.len() as u64);
+        if !dry && counted.position() >= length {
+            counted.set_message(if lang == Lang::Id { "menunggu jawaban" } else { "waiting for the answer" });
+        }
+    });
     let query = if options.dry_run { "?dry_run=true" } else { "" };
     let mut request = node
         .post(&format!("/v1/datasets/{}/deliveries{query}", options.dataset))
@@ -146,7 +154,11 @@ pub async fn push(options: PushOptions) -> anyhow::Result<ExitCode> {
     if let Some(version) = &options.contract_version {
         request = request.header(ingest::CONTRACT_VERSION, version);
     }
-    let answer = node.deliver(request).await;
+    let answer = if options.dry_run {
+        followed(&node, request.header("accept", "application/x-ndjson"), &bar, lang).await
+    } else {
+        node.deliver(request).await
+    };
     bar.finish_and_clear();
     match answer {
         Ok((answer, replayed)) => {
@@ -170,6 +182,50 @@ pub async fn push(options: PushOptions) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Sends a dry run and shows what it finds while the file is on its way; gives its answer.
+async fn followed(
+    node: &NodeClient,
+    request: reqwest::RequestBuilder,
+    bar: &indicatif::ProgressBar,
+    lang: Lang,
+) -> Result<(Value, bool), ClientError> {
+    let mut response = node.open(request).await?;
+    let (mut pending, mut last) = (Vec::new(), Value::Null);
+    while let Some(chunk) = response.chunk().await.map_err(ClientError::local)? {
+        pending.extend_from_slice(&chunk);
+        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = pending.drain(..=end).collect();
+            last = serde_json::from_slice(&line).map_err(ClientError::local)?;
+            show(&last, bar, lang);
+        }
+    }
+    if !pending.is_empty() {
+        last = serde_json::from_slice(&pending).map_err(ClientError::local)?;
+    }
+    match last["type"].as_str() {
+        Some(_) => Err(ClientError::from_problem(last)),
+        None if last.get("report").is_some() => Ok((last, false)),
+        None => Err(ClientError::Unreachable("the answer broke off".to_owned())),
+    }
+}
+
+/// One line of a dry run: how far it is, and its first errors.
+fn show(line: &Value, bar: &indicatif::ProgressBar, lang: Lang) {
+    let (Some(rows), Some(bad)) = (line["rows"].as_u64(), line["bad_rows"].as_u64()) else { return };
+    let (rows, bad) = (spoken_count(rows, lang), spoken_count(bad, lang));
+    bar.set_message(match lang {
+        Lang::Id => format!("{rows} baris diperiksa, {bad} salah"),
+        Lang::En => format!("{rows} rows checked, {bad} bad"),
+    });
+    for error in line["errors"].as_array().into_iter().flatten() {
+        let message = error["message"].as_str().unwrap_or_default();
+        let row = error["row"]
+            .as_u64()
+            .map(|row| if lang == Lang::Id { format!("Baris {row}: ") } else { format!("Row {row}: ") });
+        bar.println(format!("{}{message}", row.unwrap_or_default()));
+    }
+}
+
 /// Prints the report as a clerk reads it and keeps the receipt.
 fn told(options: &PushOptions, answer: &Value, landed: bool) -> anyhow::Result<ExitCode> {
     if let Some(receipt) = answer["receipt"].as_str() {
@@ -181,30 +237,20 @@ fn told(options: &PushOptions, answer: &Value, landed: bool) -> anyhow::Result<E
         std::fs::write(&path, format!("{}\n", json!({"delivery": answer["delivery"], "receipt": receipt})))?;
         eprintln!("{}: {}", if options.client.english { "receipt" } else { "tanda terima" }, path.display());
     }
+    let lang = report::language(&options.client);
     if options.client.json {
         println!("{answer}");
     } else {
         if let Some(title) = answer["title"].as_str() {
             println!("{title}");
         }
-        println!("{}", answer["report_text"].as_str().unwrap_or_default());
-        let rows = &answer["rows"];
-        if options.client.english {
-            println!(
-                "{} rows: {} accepted, {} refused. State: {}",
-                rows["total"],
-                rows["accepted"],
-                rows["refused"],
-                state(answer)
-            );
-        } else {
-            println!(
-                "{} baris: {} diterima, {} ditolak. Keadaan: {}",
-                rows["total"],
-                rows["accepted"],
-                rows["refused"],
-                state(answer)
-            );
+        if answer["report"].is_object() {
+            output::report(&answer["report"], lang)?;
+        }
+        println!("\n{}", summary(answer, lang));
+        let refused = answer.pointer("/rows/refused").and_then(Value::as_u64).unwrap_or(0);
+        if let (Some(delivery), true, false) = (answer["delivery"].as_str(), refused > 0, options.dry_run) {
+            report::tell_downloads(delivery, &options.client.profile, landed, lang);
         }
     }
     let valid = answer.pointer("/report/valid").and_then(Value::as_bool).unwrap_or(landed);
@@ -225,8 +271,22 @@ fn tell_replayed(options: &PushOptions, answer: &Value) {
     }
 }
 
-fn state(answer: &Value) -> &str {
-    answer["state"].as_str().unwrap_or("refused")
+/// What became of the file, in one line.
+fn summary(answer: &Value, lang: Lang) -> String {
+    let rows = |name: &str| answer.pointer(&format!("/rows/{name}")).and_then(Value::as_u64).unwrap_or(0);
+    let said = |name| spoken_count(rows(name), lang);
+    let (total, accepted, refused) = (said("total"), said("accepted"), said("refused"));
+    let state = answer["state"].as_str().unwrap_or("refused");
+    match (state, lang) {
+        ("dry_run", Lang::Id) => "Hanya diperiksa; tidak ada yang dikirim.".to_owned(),
+        ("dry_run", Lang::En) => "Checked only; nothing was delivered.".to_owned(),
+        ("landed", Lang::Id) => format!("Diterima: {accepted} dari {total} baris, {refused} ditolak."),
+        ("landed", Lang::En) => format!("Accepted: {accepted} of {total} rows, {refused} refused."),
+        ("refused", Lang::Id) => format!("Kiriman ditolak: tidak satu pun dari {total} baris disimpan."),
+        ("refused", Lang::En) => format!("The delivery was refused: none of {total} rows was kept."),
+        (state, Lang::Id) => format!("Keadaan: {state}. {total} baris."),
+        (state, Lang::En) => format!("State: {state}. {total} rows."),
+    }
 }
 
 /// Media type and compression by the ending of the name.

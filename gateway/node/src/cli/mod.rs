@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod init;
 mod output;
+mod report;
 mod serve;
 mod validate;
 
@@ -56,7 +57,7 @@ enum Command {
     Contract(admin::ContractCommand),
     /// Check a file against a contract, without a node
     #[command(
-        after_help = "Examples:\n  simpul validate datapackage.json data.csv\n  simpul validate datapackage.json data.csv --json\n\nExit status: 0 valid, 1 invalid, 2 the contract cannot be used, 3 could not run."
+        after_help = "Examples:\n  simpul validate datapackage.json data.csv\n  simpul validate datapackage.json data.csv --json\n  simpul validate datapackage.json data.csv --errors-csv kesalahan.csv --annotated kesalahan.xlsx --bad-rows perbaiki.csv\n\nExit status: 0 valid, 1 invalid, 2 the contract cannot be used, 3 could not run."
     )]
     Validate(validate::Options),
     /// Agencies
@@ -76,6 +77,11 @@ enum Command {
         after_help = "Examples:\n  simpul push penduduk-wilayah penduduk.csv --profile produsen.toml\n  simpul push penduduk-wilayah penduduk.csv --profile produsen.toml --dry-run"
     )]
     Push(data::PushOptions),
+    /// The report of a delivery: on the screen, as a list of errors, as a marked workbook, or its bad rows by themselves
+    #[command(
+        after_help = "Examples:\n  simpul report 0199… --profile p.toml\n  simpul report 0199… --format csv -o kesalahan.csv --profile p.toml\n  simpul report 0199… --format rows -o perbaiki.csv --profile p.toml"
+    )]
+    Report(report::Options),
     /// Read records of a dataset
     #[command(
         after_help = "Example:\n  simpul records penduduk-wilayah --select kode_wilayah,jumlah --filter tahun=eq.2024 --profile p.toml"
@@ -149,6 +155,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Agreement(command) => block_on(admin::agreement(command)),
         Command::Connector(command) => block_on(admin::connector(command)),
         Command::Push(options) => block_on(data::push(options)),
+        Command::Report(options) => block_on(report::run(options)),
         Command::Records(options) => block_on(data::records(options)),
         Command::Extract(options) => block_on(data::extract(options)),
         Command::Datasets(client) => block_on(data::datasets(client)),

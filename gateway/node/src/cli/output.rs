@@ -1,13 +1,16 @@
 //! What commands print: tables for people, JSON for programs.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use simpul_core::time::Timestamp;
+use simpul_schemas::{Lang, Line, Role};
 
 use crate::door::{Access, Entrance};
 use crate::routes::ROUTES;
@@ -45,13 +48,70 @@ pub fn list(answer: &Value, name: &str, columns: &[(&str, &str)]) {
     table(&head, rows.iter().map(|row| columns.iter().map(|(_, pointer)| cell(row, pointer)).collect()));
 }
 
+/// The narrowest that a report is laid out for, in columns.
+const NARROWEST: usize = 40;
+/// The widest: longer lines are hard to read.
+const WIDEST: usize = 110;
+
+/// Prints a report, given as its JSON: on a terminal as wide as that and in colours unless `NO_COLOR` is set, in a pipe plain
+/// and a line a sentence.
+///
+/// # Errors
+/// When standard output cannot be written to.
+pub fn report(report: &Value, lang: Lang) -> io::Result<()> {
+    let stdout = io::stdout();
+    let width = stdout.is_terminal().then(|| {
+        let size = rustix::termios::tcgetwinsize(&stdout).map_or(0, |size| usize::from(size.ws_col));
+        if size == 0 { 80 } else { size.clamp(NARROWEST, WIDEST) }
+    });
+    // Takes the colours out again where nobody would see them.
+    let mut out = anstream::AutoStream::auto(stdout.lock());
+    match write_report(&mut out, &simpul_schemas::page(report, lang), width) {
+        // Who reads a part only, such as `head`, has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+fn write_report(out: &mut impl Write, lines: &[Line], width: Option<usize>) -> io::Result<()> {
+    for line in lines {
+        let style = style(line.role);
+        let (first, rest) = line.indent();
+        let wrapped = match width {
+            None => vec![format!("{first}{}", line.text).into()],
+            Some(width) => {
+                let options = textwrap::Options::new(width).initial_indent(first).subsequent_indent(rest);
+                textwrap::wrap(&line.text, options)
+            }
+        };
+        for text in wrapped {
+            writeln!(out, "{style}{text}{style:#}")?;
+        }
+    }
+    out.flush()
+}
+
+const fn style(role: Role) -> Style {
+    const fn color(color: AnsiColor) -> Style {
+        Style::new().fg_color(Some(anstyle::Color::Ansi(color)))
+    }
+    match role {
+        Role::Good => color(AnsiColor::Green).bold(),
+        Role::Bad => color(AnsiColor::Red).bold(),
+        Role::Error => Style::new().bold(),
+        Role::Warning => color(AnsiColor::Yellow).bold(),
+        Role::Hint => color(AnsiColor::Cyan),
+        Role::Detail | Role::Notice | Role::Blank => Style::new(),
+    }
+}
+
 /// A progress bar in bytes on a terminal, nothing in a pipe.
 pub fn progress(total: Option<u64>) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(total.unwrap_or(0));
-    let style = ProgressStyle::with_template("{bar:30} {bytes} / {total_bytes}  {bytes_per_sec}  {eta}");
+    let style = ProgressStyle::with_template("{bar:20} {bytes} / {total_bytes}  {wide_msg}");
     if let Ok(style) = style {
         bar.set_style(style);
     }
@@ -89,4 +149,52 @@ pub fn routes(as_json: bool) {
         vec![route.method.to_string(), route.path.to_owned(), access(route.access).to_owned(), route.summary.to_owned()]
     });
     table(&["method", "path", "requires", "what"], rows);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page() -> Vec<Line> {
+        let report = json!({
+            "valid": false,
+            "errors": [{
+                "row": 7, "field": "tanggal", "type": "type-error", "group": 0,
+                "message": "«31/02/2024» bukan tanggal dd/mm/yyyy.",
+                "hint": "Tanggal itu tidak ada: Februari 2024 hanya sampai tanggal 29.",
+            }],
+            "stats": {"rows": 14, "errors": 1},
+            "groups": [{
+                "type": "type-error", "field": "tanggal", "title": "Per tanggal", "heading": "Tanggal salah", "count": 1,
+                "rows": [7], "ranges": [[7, 7]],
+            }],
+            "notices": [{"message": "Berkas memakai pemisah «;», yang tidak disebut dalam standar data."}],
+            "rowsAccepted": 13, "rowsRefused": 1,
+        });
+        simpul_schemas::page(&report, Lang::Id)
+    }
+
+    fn written(width: Option<usize>) -> String {
+        let mut out = anstream::StripStream::new(Vec::new());
+        write_report(&mut out, &page(), width).unwrap();
+        String::from_utf8(out.into_inner()).unwrap()
+    }
+
+    #[test]
+    fn a_report_fits_a_narrow_terminal_and_is_plain_in_a_pipe() {
+        let narrow = written(Some(NARROWEST));
+        assert!(narrow.lines().all(|line| textwrap::core::display_width(line) <= NARROWEST), "{narrow}");
+        assert!(
+            narrow.contains("    → Tanggal itu tidak ada: Februari\n      2024 hanya sampai tanggal 29."),
+            "{narrow}"
+        );
+        let plain = written(None);
+        assert!(plain.contains("\n  Baris 7: «31/02/2024» bukan tanggal dd/mm/yyyy.\n    → Tanggal itu"), "{plain}");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words(&narrow), words(&plain));
+        let mut coloured = Vec::new();
+        write_report(&mut coloured, &page(), None).unwrap();
+        assert!(coloured.contains(&0x1b));
+        assert!(!plain.contains('\u{1b}'));
+    }
 }

@@ -1,12 +1,17 @@
 //! `simpul validate`: a file against a contract, without a node.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Args;
 use serde_json::Value;
-use simpul_schemas::{Limits, validate_package};
+use simpul_schemas::{Contract, Lang, Limits, Outcome, RejectedCsv, RejectedRow, io_words, validate_package_keeping};
+
+use super::output;
+use crate::flows::workbook::Workbook;
 
 /// Errors that are listed one by one; all are counted.
 const MAX_ERRORS: usize = 100_000;
@@ -23,6 +28,15 @@ pub struct Options {
     /// Texts in English
     #[arg(long)]
     english: bool,
+    /// Write every error as a line of this CSV file
+    #[arg(long, value_name = "FILE")]
+    errors_csv: Option<PathBuf>,
+    /// Write the bad rows as a workbook (.xlsx), wrong cells red with notes
+    #[arg(long, value_name = "FILE")]
+    annotated: Option<PathBuf>,
+    /// Write the bad rows as they are, to correct them by themselves
+    #[arg(long, value_name = "FILE")]
+    bad_rows: Option<PathBuf>,
 }
 
 /// Checks the file. Exit status 0 valid, 1 invalid, 2 the contract cannot be used, 3 could not run.
@@ -47,16 +61,20 @@ pub fn run(options: &Options) -> ExitCode {
     let mut opened = open(options.data.as_deref(), folder, &descriptor);
     let data = match &mut opened {
         Ok(data) => Ok(data as &mut dyn Read),
-        Err(error) => Err(error.to_string()),
-    };
-    let outcome = validate_package(&descriptor, data, &load, Limits { errors: MAX_ERRORS, ..Limits::default() });
-    if options.json {
-        println!("{}", outcome.to_json(language));
-    } else {
-        for error in &outcome.descriptor_errors {
-            println!("{error}");
+        Err(error) => {
+            let name = options.data.as_deref().unwrap_or(&options.descriptor);
+            eprintln!("simpul: {}: {}", name.display(), io_words(error.kind()).get(language));
+            Err(error.to_string())
         }
-        print!("{}", outcome.report.to_text(language));
+    };
+    let mut kept = Kept::new(options, language);
+    let limits = Limits { errors: MAX_ERRORS, ..Limits::default() };
+    let outcome = validate_package_keeping(&descriptor, data, &load, limits, &mut |contract, head, rows| {
+        kept.take(contract, head, &rows)
+    });
+    if let Err(error) = tell(options, &outcome, kept, language) {
+        eprintln!("simpul: {error:#}");
+        return ExitCode::from(3);
     }
     ExitCode::from(outcome.exit)
 }
@@ -75,7 +93,93 @@ fn open(data: Option<&Path>, folder: &Path, descriptor: &Value) -> std::io::Resu
             return Ok(Box::new(std::io::Cursor::new(bytes)));
         }
     };
-    Ok(Box::new(std::fs::File::open(file)?))
+    Ok(Box::new(File::open(file)?))
+}
+
+fn tell(options: &Options, outcome: &Outcome, kept: Kept, language: Lang) -> anyhow::Result<()> {
+    kept.finish(options, outcome)?;
+    if let Some(path) = &options.errors_csv {
+        let text = format!("\u{feff}{}", outcome.report.errors_csv(language));
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if options.json {
+        println!("{}", outcome.to_json(language));
+        return Ok(());
+    }
+    for error in &outcome.descriptor_errors {
+        println!("{}: {}", error.path, error.message.get(language));
+    }
+    if outcome.descriptor_errors.is_empty() {
+        output::report(&outcome.report.to_json(language), language)?;
+    }
+    Ok(())
+}
+
+/// Where the bad rows go while the file is read.
+struct Kept {
+    workbook: Option<Workbook>,
+    path: Option<PathBuf>,
+    file: Option<BufWriter<File>>,
+    begun: bool,
+    failed: Option<std::io::Error>,
+}
+
+impl Kept {
+    fn new(options: &Options, language: Lang) -> Self {
+        let workbook = options.annotated.is_some().then(|| Workbook::new(language));
+        Self { workbook, path: options.bad_rows.clone(), file: None, begun: false, failed: None }
+    }
+
+    fn take(&mut self, contract: &Contract, head: &str, rows: &[RejectedRow]) {
+        if rows.is_empty() {
+            return;
+        }
+        if let Some(workbook) = &mut self.workbook {
+            if !self.begun {
+                workbook.begin(contract, head);
+            }
+            rows.iter().for_each(|row| workbook.row(row.row, &row.raw));
+        }
+        self.begun = true;
+        if let (Some(path), None) = (self.path.clone(), &self.failed) {
+            self.failed = self.write(&path, contract, head, rows).err();
+        }
+    }
+
+    fn write(&mut self, path: &Path, contract: &Contract, head: &str, rows: &[RejectedRow]) -> std::io::Result<()> {
+        let json = head.is_empty() && rows.first().is_some_and(|row| row.raw.trim_start().starts_with('{'));
+        let csv = RejectedCsv::new(contract);
+        if self.file.is_none() {
+            let mut file = BufWriter::new(File::create(path)?);
+            if !json {
+                file.write_all(&csv.head(head))?;
+            }
+            self.file = Some(file);
+        }
+        let Some(file) = &mut self.file else { return Ok(()) };
+        for row in rows {
+            if json {
+                writeln!(file, "{}", row.raw.replace(['\n', '\r'], " "))?;
+            } else {
+                file.write_all(&csv.row(&row.raw))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self, options: &Options, outcome: &Outcome) -> anyhow::Result<()> {
+        if let (Some(path), Some(error)) = (&self.path, self.failed) {
+            return Err(error).with_context(|| format!("cannot write {}", path.display()));
+        }
+        if let Some(mut file) = self.file {
+            file.flush()?;
+        }
+        if let (Some(workbook), Some(path)) = (self.workbook, &options.annotated) {
+            std::fs::write(path, workbook.finish(&outcome.report)?)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
 }
 
 /// A path that a descriptor names, which must lie beside it or below (Data Package v2: no absolute paths, no parents).

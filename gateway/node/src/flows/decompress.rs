@@ -138,6 +138,11 @@ impl<S: Sink> Decompress<S> {
         Ok(Ended { sink: guard.sink, wire: guard.wire.finish(), payload: guard.payload.finish() })
     }
 
+    /// Where the bytes go.
+    pub fn sink(&mut self) -> &mut S {
+        &mut self.guard().sink
+    }
+
     fn guard(&mut self) -> &mut Guard<S> {
         match &mut self.0 {
             Decoder::Identity(guard) => guard,

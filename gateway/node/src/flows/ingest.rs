@@ -32,11 +32,12 @@ use simpul_store::journal::{Begin, Record};
 use super::decompress::{Coding, Decompress};
 use super::intake::{Intake, IntakeError, Quarantine, Taken};
 use super::land;
+use super::rehearsal::{self, Watch};
 use crate::answer;
 use crate::app::App;
 use crate::auditing::Account;
 use crate::config::Limits;
-use crate::door::Context;
+use crate::door::{Connection, Context};
 use crate::refusal::{Kind, Refusal};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -120,7 +121,14 @@ pub async fn push(context: Context, request: Request) -> Result<Response, Refusa
     if length.is_some_and(|length| length > app.config.limits.body_bytes) {
         return Err(too_large(app.config.limits.body_bytes));
     }
+    if submission.dry_run {
+        context.account.note("dry_run", true);
+    }
+    let connection = request.extensions().get::<Arc<Connection>>().cloned();
     let body = chunks(&app, request.into_body(), length);
+    if submission.dry_run && rehearsal::is_followed(&headers) {
+        return rehearsal::follow(&context, submission, body, connection).await;
+    }
     let answer = run(app, submission, body, Some(&context.account)).await?;
     respond(&answer)
 }
@@ -136,7 +144,7 @@ pub async fn run(
     app.require_space()?;
     let delivery = journal_entry(&app, &submission).await?;
     if submission.dry_run {
-        return rehearse(&app, &submission, delivery, body).await;
+        return rehearse(&app, &submission, delivery, body, None).await;
     }
     // Before the journal: whoever finds the delivery there also finds that it is being read.
     let _busy = app.receiving.enter(&delivery.id);
@@ -148,7 +156,7 @@ pub async fn run(
     if let Some(account) = account {
         account.note("delivery", delivery.id.clone());
     }
-    let outcome = match take(&app, &submission, &delivery, body).await {
+    let outcome = match take(&app, &submission, &delivery, body, None).await {
         Ok(taken) => decide(&app, &submission, &delivery, taken, account).await,
         Err(refusal) => Err(refusal),
     };
@@ -353,7 +361,7 @@ impl Pace {
     }
 }
 
-async fn journal_entry(app: &App, submission: &Submission) -> Result<Delivery, Refusal> {
+pub(super) async fn journal_entry(app: &App, submission: &Submission) -> Result<Delivery, Refusal> {
     Ok(Delivery {
         id: uuid::Uuid::now_v7().to_string(),
         dataset: submission.dataset.clone(),
@@ -374,12 +382,18 @@ async fn take(
     submission: &Submission,
     delivery: &Delivery,
     mut body: Chunks,
+    watch: Option<Watch>,
 ) -> Result<Taken, Refusal> {
     let mut intake = intake(app, submission, delivery)?;
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<Bytes>(8);
     let work = tokio::task::spawn_blocking(move || {
-        while let Some(chunk) = receiver.blocking_recv() {
-            intake.push(&chunk)?;
+        match watch {
+            Some(mut watch) => watch.take_all(&mut intake, &mut receiver)?,
+            None => {
+                while let Some(chunk) = receiver.blocking_recv() {
+                    intake.push(&chunk)?;
+                }
+            }
         }
         Ok::<_, IntakeError>(intake)
     });
@@ -486,13 +500,14 @@ async fn payload_digest(app: &App, coding: Coding, mut body: Chunks) -> Result<D
 }
 
 /// Validates without landing: what `?dry_run=true` asks for. Nothing of it is journalled or kept.
-async fn rehearse(
+pub(super) async fn rehearse(
     app: &Arc<App>,
     submission: &Submission,
     delivery: Delivery,
     body: Chunks,
+    watch: Option<Watch>,
 ) -> Result<Answer, Refusal> {
-    let taken = take(app, submission, &delivery, body).await?;
+    let taken = take(app, submission, &delivery, body, watch).await?;
     app.lake.discard(&delivery.dataset, taken.staged.files.clone()).await?;
     let state = State::Staged(taken.staged);
     let report = Some(taken.report.for_storage());
@@ -510,7 +525,7 @@ async fn keep_report(app: &App, delivery: &str, report: &Report) -> Result<(), R
     Ok(app.store.put_report(delivery, &text).await?)
 }
 
-async fn stored_report(app: &App, delivery: &str) -> Result<Option<Report>, Refusal> {
+pub(super) async fn stored_report(app: &App, delivery: &str) -> Result<Option<Report>, Refusal> {
     let text = app.store.report(delivery).await?;
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
@@ -533,14 +548,11 @@ impl From<IntakeError> for Refusal {
 /// The answer to a delivery: 201 with the receipt when rows landed, 422 or 409 with receipt and report when none did. The
 /// same delivery gives the same bytes however often it is sent.
 fn respond(answer: &Answer) -> Result<Response, Refusal> {
-    let mut body = describe(&answer.record, answer.report.as_ref(), answer.language);
+    let body = described(answer);
     let mut response = match &answer.record.state {
         State::Refused { because, .. } => return Err(refused(*because, &body, answer)),
         State::Landed { .. } => answer::created(&body),
-        _ => {
-            body["state"] = json!("dry_run");
-            answer::json(&body)
-        }
+        _ => answer::json(&body),
     };
     let headers = response.headers_mut();
     if answer.replayed {
@@ -550,6 +562,15 @@ fn respond(answer: &Answer) -> Result<Response, Refusal> {
         headers.insert(header::LOCATION, location);
     }
     Ok(response)
+}
+
+/// The body of an answer. What was only tried says so.
+pub(super) fn described(answer: &Answer) -> Value {
+    let mut body = describe(&answer.record, answer.report.as_ref(), answer.language);
+    if matches!(answer.record.state, State::Staged(_)) {
+        body["state"] = json!("dry_run");
+    }
+    body
 }
 
 fn refused(because: RefusedBecause, body: &Value, answer: &Answer) -> Refusal {
@@ -613,13 +634,18 @@ pub fn describe(record: &Record, report: Option<&Report>, language: Lang) -> Val
 
 /// `GET /v1/deliveries/{delivery}`: to its sender only.
 pub async fn show(context: Context, _request: Request) -> Result<Response, Refusal> {
+    let record = sent(&context).await?;
+    let report = stored_report(&context.app, &record.delivery.id).await?;
+    Ok(answer::json(&describe(&record, report.as_ref(), context.language.into())))
+}
+
+/// The delivery that the path names, to its sender only.
+pub(super) async fn sent(context: &Context) -> Result<Record, Refusal> {
     let id = context.params.first().map(|(_, value)| value.clone()).unwrap_or_default();
     context.account.about(&id);
     let source = context.caller()?.identity.source();
     let unknown = || Refusal::new(Kind::NotFound, "");
     let id = uuid::Uuid::parse_str(&id).map_err(|_| unknown())?.to_string();
     let record = context.app.store.get(&id).await?.filter(|record| record.delivery.source == source);
-    let record = record.ok_or_else(unknown)?;
-    let report = stored_report(&context.app, &id).await?;
-    Ok(answer::json(&describe(&record, report.as_ref(), context.language.into())))
+    record.ok_or_else(unknown)
 }

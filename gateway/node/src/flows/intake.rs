@@ -16,7 +16,7 @@ use arrow_array::{RecordBatch, UInt32Array};
 use simpul_core::delivery::{Mode, Staged};
 use simpul_core::digest::Digest;
 use simpul_lake::{LakeError, Stager};
-use simpul_schemas::{AcceptedBatch, Contract, Fatal, RejectedRow, Report, Text, Validator, canonical_text};
+use simpul_schemas::{AcceptedBatch, Contract, Fatal, News, RejectedRow, Report, Text, Validator, canonical_text};
 
 use super::decompress::{Coding, DecodeLimits, Decompress, Sink};
 
@@ -95,6 +95,18 @@ impl Intake {
         self.0.push(chunk)
     }
 
+    /// Checks what waits for a batch to fill and tells how far the check is: see [`Validator::news`].
+    ///
+    /// # Errors
+    /// As [`Intake::push`].
+    pub fn news(&mut self, from: usize, most: usize) -> Result<News, IntakeError> {
+        let rows = self.0.sink();
+        if rows.unreadable.is_none() {
+            rows.check(|rows| rows.validator.settle().is_ok())?;
+        }
+        Ok(rows.validator.news(from, most))
+    }
+
     /// The body is complete: settles what needs the whole file and makes the accepted rows durable.
     ///
     /// # Errors
@@ -129,16 +141,26 @@ impl Rows {
                 self.unreadable = Some(periods_refused(self.validator.report(), &error));
                 Ok(())
             }
-            other => other.and_then(|()| self.quarantine.keep_all(self.validator.take_rejected())),
+            other => other.and_then(|()| {
+                let rows = self.validator.take_rejected();
+                self.quarantine.keep_all(self.validator.header_text(), rows)
+            }),
         }
     }
 }
 
 /// The report about a file whose periods the table cannot take.
 fn periods_refused(mut report: Report, error: &LakeError) -> Report {
-    let (id, en) = (
-        format!("Periode dalam berkas tidak dapat disimpan: {error}."),
-        format!("The periods cannot be kept: {error}."),
+    let (id, en) = match error {
+        LakeError::TooManyPeriods { .. } => (
+            "Periode dalam berkas terlalu banyak untuk satu kiriman.",
+            "The file holds more periods than one delivery may have.",
+        ),
+        _ => ("Ada periode yang tidak dapat menjadi nama bagian tabel.", "A period cannot name a part of the table."),
+    };
+    let hint = Text::fixed(
+        "Periksa kolom periode, atau bagi berkas menjadi beberapa kiriman.",
+        "Check the column of the period, or divide the file into several deliveries.",
     );
     report.valid = false;
     report.stats.errors += 1;
@@ -148,8 +170,8 @@ fn periods_refused(mut report: Report, error: &LakeError) -> Report {
         row: None,
         column: None,
         byte: None,
-        message: Box::new(Text::new(id, en)),
-        hint: None,
+        message: Box::new(Text::fixed(id, en)),
+        hint: Some(Box::new(hint)),
     });
     report
 }
@@ -192,7 +214,8 @@ fn by_period(contract: &Contract, rows: &RecordBatch) -> Result<Vec<(String, Rec
     taken.collect()
 }
 
-/// The refused rows of one delivery as they came, one JSON object a line, until the limit. Readable by the node only.
+/// The refused rows of one delivery as they came, one JSON object a line, until the limit: first the head of the file,
+/// `{"head": …}`, then the rows, `{"row": …, "raw": …}`. Readable by the node only.
 pub struct Quarantine {
     path: PathBuf,
     file: Option<BufWriter<File>>,
@@ -205,7 +228,13 @@ impl Quarantine {
         Self { path, file: None, left: bytes }
     }
 
-    fn keep_all(&mut self, rejected: Vec<RejectedRow>) -> Result<(), IntakeError> {
+    fn keep_all(&mut self, head: &str, rejected: Vec<RejectedRow>) -> Result<(), IntakeError> {
+        if self.file.is_none() && self.left > 0 && !rejected.is_empty() {
+            let line = format!("{}\n", serde_json::json!({"head": head}));
+            let Some(left) = self.left.checked_sub(line.len() as u64) else { return Ok(()) };
+            self.left = left;
+            self.file()?.write_all(line.as_bytes())?;
+        }
         for row in rejected {
             let line = format!("{}\n", serde_json::json!({"row": row.row, "raw": row.raw}));
             let Some(left) = self.left.checked_sub(line.len() as u64) else { return Ok(()) };

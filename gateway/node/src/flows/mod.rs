@@ -8,3 +8,6 @@ pub mod intake;
 pub mod land;
 pub mod pull;
 pub mod query;
+pub mod rehearsal;
+pub mod report;
+pub mod workbook;
