@@ -166,6 +166,23 @@ fn a_check_goes_on_where_a_delivery_would_be_refused_and_says_so() {
             assert_eq!(report.valid, errors.is_empty());
         }
     }
+    // The delimiter is still unknown where the NUL stands: under some of them the header goes on.
+    for land in [false, true] {
+        let make = if land { Validator::new } else { Validator::for_check };
+        let place = |piece: usize| {
+            let mut validator = make(Arc::clone(&contract), Format::Csv, Limits::default());
+            let _ = b"a,\"b\nx\",;\"\n1,2\n3,\0\n4,5\n".chunks(piece).try_for_each(|chunk| validator.push(chunk));
+            let _ = validator.finish();
+            let report = validator.into_report();
+            let notice = report.notices.iter().find(|notice| notice.code == "nul-character");
+            notice.map_or_else(
+                || report.fatal.clone().unwrap().message.en.to_string(),
+                |notice| notice.message.en.to_string(),
+            )
+        };
+        let whole = place(usize::MAX);
+        assert!((1..30).all(|piece| place(piece) == whole), "{whole}");
+    }
     // Bytes behind a NUL are still checked: no text stays no text.
     let mut validator = Validator::for_check(contract, Format::Csv, Limits::default());
     assert_eq!(validator.push(b"a,b\n1,\0\n2,\xff\n").unwrap_err().kind, "encoding-error");

@@ -346,6 +346,9 @@ impl Validator {
         {
             stop = self.pass_nul(byte)?;
         }
+        if stop.is_some() {
+            self.decide_delimiter();
+        }
         let nothing = last && stop.is_none() && !self.seen_text;
         let mut result = if nothing { Err(fatal::empty()) } else { self.drive(last && stop.is_none()) };
         if let (Ok(()), Some(stop)) = (&result, stop) {
@@ -358,8 +361,18 @@ impl Validator {
         result.inspect_err(|fatal| self.core.fatal = Some(fatal.clone()))
     }
 
+    /// Where the text stops, its rows are counted: the delimiter has to be known by then.
+    fn decide_delimiter(&mut self) {
+        if let Input::Csv(csv) = &mut self.input
+            && csv.detecting
+        {
+            detect_delimiter(csv, &mut self.core, true);
+        }
+    }
+
     /// A mere report goes on behind a NUL; the text up to it is read first, so that its row is known.
     fn pass_nul(&mut self, byte: u64) -> Result<Option<DecodeStop>, Fatal> {
+        self.decide_delimiter();
         self.drive(false).inspect_err(|fatal| self.core.fatal = Some(fatal.clone()))?;
         let Input::Csv(csv) = &mut self.input else { return Ok(None) };
         let row = csv.reader.current_row();
