@@ -195,6 +195,8 @@ pub(crate) fn extra_cell(present: u32, width: usize) -> Words {
 
 /// The words for a fault of the header. `labels` is the whole header.
 pub(crate) fn header(rule: Rule, contract: &Contract, field: Option<&Field>, label: &str, labels: &[String]) -> Words {
+    // A column without a label is one too many by its name and one without a name by its look: a person sees the latter.
+    let rule = if rule == Rule::ExtraLabel && label.trim().is_empty() { Rule::BlankLabel } else { rule };
     let words = header_sentence(rule, field);
     if let Some(hint) = delimiter_hint(contract, labels) {
         return words.hint(hint.id, hint.en);
