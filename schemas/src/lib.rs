@@ -19,6 +19,7 @@ mod fatal;
 mod field;
 mod form;
 mod header;
+pub mod infer;
 mod keys;
 mod lexical;
 mod messages;

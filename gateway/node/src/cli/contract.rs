@@ -1,13 +1,16 @@
 //! `simpul contract`: the contracts that ship, those of a node, and what can be done with a descriptor without a node.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;
-use simpul_schemas::{Lang, compat};
+use simpul_schemas::infer::{Draft, Drafter, Request, Shape, Unreadable};
+use simpul_schemas::{Lang, Limits, compat, validate_package};
 
 use super::admin::{call, listed, told};
 use super::{Client, output};
@@ -18,6 +21,8 @@ use crate::contracts;
 const BAD_DESCRIPTOR: u8 = 2;
 /// Exit status: a file cannot be read or written.
 const COULD_NOT_RUN: u8 = 3;
+/// Bytes read at once.
+const READ_BYTES: usize = 256 << 10;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -48,6 +53,26 @@ pub enum Command {
         after_help = "Examples:\n  simpul contract check lama.json baru.json\n  simpul contract check standard:sekolah baru.json --mode FULL --json\n\nExit status: 0 compatible, 1 not, 2 a descriptor cannot be used, 3 could not run."
     )]
     Check(CheckOptions),
+    /// Draft a contract from a real file (CSV or NDJSON), every guess marked, and check the file against it
+    #[command(
+        after_help = "Examples:\n  simpul contract infer penduduk.csv -o datapackage.json\n  simpul contract infer laporan.csv --encoding windows-1252 --english\n\nThe draft goes to standard output or to the file after -o, what was guessed to standard error.\nExit status: 0 the file is valid under its draft, 1 some rows are not, 3 could not run."
+    )]
+    Infer(InferOptions),
+}
+
+#[derive(Args)]
+pub struct InferOptions {
+    /// File: .csv, .tsv, .txt, .ndjson or .jsonl
+    file: PathBuf,
+    /// Where to write the draft; without it standard output
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+    /// Encoding of the file, where it is known
+    #[arg(long)]
+    encoding: Option<String>,
+    /// Texts in English, those in the draft too
+    #[arg(long)]
+    english: bool,
 }
 
 #[derive(Args)]
@@ -120,6 +145,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
             super::block_on(async move { register(&descriptor, dry_run, &client).await })
         }
         Command::Check(options) => Ok(ended(check(&options))),
+        Command::Infer(options) => Ok(ended(infer(&options))),
     }
 }
 
@@ -165,6 +191,80 @@ fn check(options: &CheckOptions) -> Result<ExitCode, Stopped> {
         print!("{}", verdict.to_text(lang));
     }
     Ok(if verdict.compatible { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn infer(options: &InferOptions) -> Result<ExitCode, Stopped> {
+    let lang = language(options.english);
+    let draft = drafted(options, lang)?;
+    let text =
+        serde_json::to_string_pretty(&draft.descriptor).map_err(|e| Stopped::new(COULD_NOT_RUN, e.to_string()))?;
+    write(options.output.as_deref(), &text)?;
+    eprint!("{}", draft.to_text(lang));
+    let mut file = opened(&options.file)?;
+    let outcome = validate_package(&draft.descriptor, Ok(&mut file), &|_| None, Limits::default());
+    for fault in &outcome.descriptor_errors {
+        eprintln!("{}: {}", fault.path, fault.message.get(lang));
+    }
+    eprint!("\n{}", outcome.report.to_text(lang));
+    Ok(ExitCode::from(outcome.exit))
+}
+
+/// The draft; a file whose head is UTF-8 and whose rest is not is read again as what Windows writes.
+fn drafted(options: &InferOptions, lang: Lang) -> Result<Draft, Stopped> {
+    let name = options.file.file_name().and_then(|name| name.to_str()).unwrap_or("data.csv").to_owned();
+    let shape =
+        match options.file.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase).as_deref() {
+            Some("ndjson" | "jsonl") => Shape::Ndjson,
+            Some("csv" | "tsv" | "txt") => Shape::Csv,
+            _ => return Err(Stopped::new(COULD_NOT_RUN, format!("{name}: .csv, .tsv, .txt, .ndjson, .jsonl"))),
+        };
+    let mut request = Request { file: name, shape, encoding: options.encoding.clone(), lang };
+    loop {
+        match read_through(&options.file, &request) {
+            Err(Failed::Unreadable(Unreadable::NotUtf8(_))) if request.encoding.is_none() => {
+                request.encoding = Some("windows-1252".to_owned());
+            }
+            Err(Failed::Unreadable(why)) => {
+                return Err(Stopped::new(COULD_NOT_RUN, format!("{}: {why}", options.file.display())));
+            }
+            Err(Failed::Stopped(stopped)) => return Err(stopped),
+            Ok(draft) => return Ok(draft),
+        }
+    }
+}
+
+enum Failed {
+    Unreadable(Unreadable),
+    Stopped(Stopped),
+}
+
+fn read_through(path: &Path, request: &Request) -> Result<Draft, Failed> {
+    let mut file = opened(path).map_err(Failed::Stopped)?;
+    let mut drafter = Drafter::new(request.clone()).map_err(Failed::Unreadable)?;
+    let mut buffer = vec![0_u8; READ_BYTES];
+    loop {
+        let read = file
+            .read(&mut buffer)
+            .map_err(|error| Failed::Stopped(Stopped::new(COULD_NOT_RUN, format!("{}: {error}", path.display()))))?;
+        match buffer.get(..read).filter(|bytes| !bytes.is_empty()) {
+            Some(bytes) => drafter.push(bytes).map_err(Failed::Unreadable)?,
+            None => return drafter.finish().map_err(Failed::Unreadable),
+        }
+    }
+}
+
+fn opened(path: &Path) -> Result<File, Stopped> {
+    File::open(path).map_err(|error| Stopped::new(COULD_NOT_RUN, format!("{}: {error}", path.display())))
+}
+
+/// Writes a document to a file, or to standard output where none is named.
+fn write(path: Option<&Path>, text: &str) -> Result<(), Stopped> {
+    match path {
+        None => println!("{text}"),
+        Some(path) => std::fs::write(path, format!("{text}\n"))
+            .map_err(|error| Stopped::new(COULD_NOT_RUN, format!("{}: {error}", path.display())))?,
+    }
+    Ok(())
 }
 
 async fn register(source: &str, dry_run: bool, client: &Client) -> anyhow::Result<ExitCode> {
