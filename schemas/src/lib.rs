@@ -15,6 +15,7 @@ mod contract;
 mod descriptor;
 mod detect;
 mod digest;
+pub mod export;
 mod fatal;
 mod field;
 mod form;

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;
 use simpul_schemas::infer::{Draft, Drafter, Request, Shape, Unreadable};
-use simpul_schemas::{Lang, Limits, compat, validate_package};
+use simpul_schemas::{Contract, DescriptorError, Lang, Limits, compat, validate_package};
 
 use super::admin::{call, listed, told};
 use super::{Client, output};
@@ -58,6 +58,35 @@ pub enum Command {
         after_help = "Examples:\n  simpul contract infer penduduk.csv -o datapackage.json\n  simpul contract infer laporan.csv --encoding windows-1252 --english\n\nThe draft goes to standard output or to the file after -o, what was guessed to standard error.\nExit status: 0 the file is valid under its draft, 1 some rows are not, 3 could not run."
     )]
     Infer(InferOptions),
+    /// Write a contract as JSON Schema (2020-12, of one record) or as Open Data Contract Standard (3.1.0, YAML)
+    #[command(
+        after_help = "Examples:\n  simpul contract export penduduk-wilayah --to jsonschema\n  simpul contract export datapackage.json --to odcs -o kontrak.odcs.yaml\n\nExit status: 0 written, 2 the contract cannot be used, 3 could not run."
+    )]
+    Export(ExportOptions),
+}
+
+#[derive(Args)]
+pub struct ExportOptions {
+    /// Descriptor file, or the name of a contract that ships with this binary
+    contract: String,
+    /// Standard to write it in
+    #[arg(long, value_enum)]
+    to: Target,
+    /// Where to write it; without it standard output
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+    /// Texts in English
+    #[arg(long)]
+    english: bool,
+}
+
+/// A standard that contracts are exported to.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Target {
+    /// JSON Schema 2020-12
+    Jsonschema,
+    /// Open Data Contract Standard 3.1.0
+    Odcs,
 }
 
 #[derive(Args)]
@@ -146,6 +175,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Check(options) => Ok(ended(check(&options))),
         Command::Infer(options) => Ok(ended(infer(&options))),
+        Command::Export(options) => Ok(ended(export(&options))),
     }
 }
 
@@ -191,6 +221,26 @@ fn check(options: &CheckOptions) -> Result<ExitCode, Stopped> {
         print!("{}", verdict.to_text(lang));
     }
     Ok(if verdict.compatible { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn export(options: &ExportOptions) -> Result<ExitCode, Stopped> {
+    let name = &options.contract;
+    let shipped = !Path::new(name).exists() && simpul_schemas::standard::contract(name).is_some();
+    let descriptor = read(&if shipped { format!("standard:{name}") } else { name.clone() })?;
+    let contract = Contract::compile(&descriptor, &contracts::StandardLists).map_err(|faults| {
+        let line = |fault: &DescriptorError| {
+            format!("{name}: {}: {}", fault.path, fault.message.get(language(options.english)))
+        };
+        Stopped::new(BAD_DESCRIPTOR, faults.iter().map(line).collect::<Vec<_>>().join("\nsimpul: "))
+    })?;
+    let text = match options.to {
+        Target::Jsonschema => serde_json::to_string_pretty(&simpul_schemas::export::json_schema(&contract))
+            .map_err(|error| Stopped::new(COULD_NOT_RUN, error.to_string())),
+        Target::Odcs => serde_saphyr::to_string(&simpul_schemas::export::odcs(&contract))
+            .map_err(|error| Stopped::new(COULD_NOT_RUN, error.to_string())),
+    }?;
+    write(options.output.as_deref(), text.trim_end())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn infer(options: &InferOptions) -> Result<ExitCode, Stopped> {
