@@ -2,6 +2,7 @@
 
 mod architecture;
 mod certificates;
+mod contracts;
 mod coverage;
 mod data;
 mod flow;

@@ -5,7 +5,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use serde_json::Value;
 use simpul_core::id::DatasetId;
-use simpul_schemas::code_list::{CodeList, parse_urn};
+use simpul_schemas::code_list::{CodeDelta, CodeList, parse_urn};
+use simpul_schemas::compat::CodeListHistory;
 use simpul_schemas::{Contract, ReferenceTable, References, Wanted, standard};
 use simpul_store::Store;
 
@@ -74,7 +75,17 @@ static LISTS: LazyLock<Vec<(CodeList, Arc<ReferenceTable>)>> = LazyLock::new(|| 
 });
 
 /// Finds code lists by URN, such as `urn:satudata:ref:wilayah@2025-1`.
-struct StandardLists;
+pub struct StandardLists;
+
+impl CodeListHistory for StandardLists {
+    fn delta(&self, old: &str, new: &str) -> Option<CodeDelta> {
+        let find = |urn| {
+            let (id, version) = parse_urn(urn)?;
+            LISTS.iter().map(|(list, _)| list).find(|list| list.id() == id && list.version() == version)
+        };
+        Some(find(old)?.delta(find(new)?))
+    }
+}
 
 impl References for StandardLists {
     fn table(&self, wanted: &Wanted<'_>) -> Option<Arc<ReferenceTable>> {

@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::pattern::{self, Inclusion};
 use super::table::{Field, get, only, strings};
-use super::{Effect::*, Effects, Level, Level::*, Report, Rule, pattern};
+use super::{Effect::*, Effects, Level, Level::*, Report, Rule};
 
 const BOUNDS: [&str; 4] = ["minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"];
 const LENGTHS: [&str; 2] = ["minLength", "maxLength"];
+/// Characters of the longest text that is made up to show what is lost.
+const MAX_WITNESS: u64 = 200;
 const NARROWER: (Effects, Level) = ([Break, Safe, Break], Major);
 const WIDER: (Effects, Level) = ([Safe, Break, Safe], Minor);
 const OTHER: (Effects, Level) = ([Break, Break, Break], Major);
@@ -243,6 +246,50 @@ fn bounds(old: &Field<'_>, new: &Field<'_>, report: &mut Report) {
             _ => (Rule::BoundChange, OTHER),
         };
         report.add(rule, Some(new.name), values, effects, level);
+        if rule == Rule::BoundTighten && allowed(old).is_none() {
+            report.witness(beyond(old, new, side));
+        }
+    }
+}
+
+/// A value within the old bounds and outside the new bound on this side, where one is easily named.
+fn beyond(old: &Field<'_>, new: &Field<'_>, side: Side) -> Option<Value> {
+    let (before, after) = (end(old, side).ok()?, end(new, side).ok()??);
+    let ordered = matches!(old.kind(), "integer" | "number" | "year");
+    let outward = |at: Point| match (at, side) {
+        (Point::Whole(n), Side::Lower) => Some(Point::Whole(n.checked_sub(1)?)),
+        (Point::Whole(n), Side::Upper) => Some(Point::Whole(n.checked_add(1)?)),
+        (Point::Real(x), _) => Some(Point::Real(if side == Side::Lower { x - 1.0 } else { x + 1.0 })),
+    };
+    let found = match before {
+        Some(before) if !before.open => before.at,
+        Some(before) if before.at.compare(after.at).is_ne() && after.open => after.at,
+        Some(before) => Point::Real(f64::midpoint(before.at.real(), after.at.real())),
+        None if after.open => after.at,
+        None => outward(after.at)?,
+    };
+    let other = end(old, if side == Side::Lower { Side::Upper } else { Side::Lower }).ok()?;
+    let admitted = other.is_none_or(|other| match (found.compare(other.at), side) {
+        (Ordering::Equal, _) => !other.open,
+        (order, Side::Lower) => order.is_lt(),
+        (order, Side::Upper) => order.is_gt(),
+    });
+    if !admitted {
+        return None;
+    }
+    if !ordered {
+        // Dates and times are points only for comparing: a bound itself is shown, nothing is computed.
+        let lower = side == Side::Lower;
+        let raw = match before {
+            Some(before) if !before.open => old.constraints.get(if lower { "minimum" } else { "maximum" }),
+            _ if after.open => new.constraints.get(if lower { "exclusiveMinimum" } else { "exclusiveMaximum" }),
+            _ => None,
+        };
+        return raw.cloned();
+    }
+    match found {
+        Point::Whole(n) => i64::try_from(n).ok().map(|n| json!(n)),
+        Point::Real(x) => Some(json!(x)),
     }
 }
 
@@ -268,7 +315,26 @@ fn lengths(old: &Field<'_>, new: &Field<'_>, report: &mut Report) {
         };
         let values = (json!({ key: before }), json!({ key: after }));
         report.add(rule, Some(new.name), values, effects, level);
+        if rule == Rule::LengthTighten {
+            report.witness(other_length(old, key, before, after));
+        }
     }
+}
+
+/// A text as long as the old version allows and the new one does not, where nothing else says what texts look like.
+fn other_length(old: &Field<'_>, key: &str, before: Option<u64>, after: Option<u64>) -> Option<Value> {
+    let after = after?;
+    let length = if key == "minLength" { before.unwrap_or(1).max(1) } else { before.unwrap_or(after + 1) };
+    let free = old.kind() == "string" && has_free_text(old);
+    let opposite = LENGTHS.iter().filter(|other| **other != key).any(|other| old.constraints.contains_key(*other));
+    let shorter = key == "maxLength" || length < after;
+    (free && !opposite && shorter && length <= MAX_WITNESS).then(|| Value::String("a".repeat(length as usize)))
+}
+
+/// Whether neither pattern, choices nor format say what a text looks like.
+fn has_free_text(field: &Field<'_>) -> bool {
+    let plain = field.text("format").unwrap_or("default") == "default";
+    plain && !field.constraints.contains_key("pattern") && allowed(field).is_none()
 }
 
 fn patterns(old: &Field<'_>, new: &Field<'_>, report: &mut Report) {
@@ -284,7 +350,20 @@ fn patterns(old: &Field<'_>, new: &Field<'_>, report: &mut Report) {
         }
         _ => return,
     };
+    let any = Value::String(".+".to_owned());
+    let lost = match (rule, values.0.as_str().or(any.as_str()), values.1.as_str()) {
+        (Rule::PatternAdd | Rule::PatternChange, Some(before), Some(after))
+            if allowed(old).is_none() && !LENGTHS.iter().any(|key| old.constraints.contains_key(*key)) =>
+        {
+            pattern::inclusion(after, before)
+        }
+        _ => Inclusion::Unknown,
+    };
     report.add(rule, Some(new.name), values, effects, level);
+    if let Inclusion::Refuted(text) = lost {
+        // An empty cell is no value.
+        report.witness((!text.is_empty()).then_some(Value::String(text)));
+    }
 }
 
 fn json_schemas(old: &Field<'_>, new: &Field<'_>, report: &mut Report) {

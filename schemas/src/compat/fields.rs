@@ -141,7 +141,8 @@ fn required(old: bool, new: bool, field: &Field<'_>, report: &mut Report) {
     match (old, new) {
         // A column that only a key makes required is judged with the key.
         (false, true) if explicit => {
-            report.add(Rule::RequiredAdd, Some(field.name), values, [Break, Safe, Break], Major)
+            report.add(Rule::RequiredAdd, Some(field.name), values, [Break, Safe, Break], Major);
+            report.witness(Some(json!("")));
         }
         (true, false) => report.add(Rule::RequiredRemove, Some(field.name), values, [Safe, Break, Safe], Major),
         _ => {}

@@ -23,14 +23,19 @@ mod rule;
 mod table;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use rule::{Message, Rule};
 pub use table::NotASchema;
+pub use words::Side;
 
 use crate::code_list::{CodeDelta, CodeList, parse_urn};
+use crate::contract::{Contract, REFERENCE_ERROR};
+use crate::descriptor::DescriptorError;
+use crate::reference::NoReferences;
 
 /// What one change does to one side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -210,6 +215,30 @@ impl Mode {
             Mode::Forward | Mode::ForwardTransitive => forward,
             Mode::Full | Mode::FullTransitive => backward && forward,
         }
+    }
+}
+
+/// What is wrong with a descriptor that is to be compared: a Data Package, a resource or a bare Table Schema. Lists that
+/// it points to are not asked for; a bare schema is read as version 2 unless it says otherwise.
+pub fn faults(descriptor: &Value) -> Vec<DescriptorError> {
+    let package = |resource: Value| {
+        let profile = "https://datapackage.org/profiles/2.0/datapackage.json";
+        json!({"$schema": profile, "name": "banding", "resources": [resource]})
+    };
+    let mut whole = match descriptor {
+        Value::Object(object) if object.contains_key("fields") => package(json!({"name": "tabel", "schema": object})),
+        Value::Object(object) if object.contains_key("schema") => package(descriptor.clone()),
+        _ => descriptor.clone(),
+    };
+    // A key without columns is no key: a registry must be able to compare what it once took.
+    if let Some(schema) = whole.pointer_mut("/resources/0/schema").and_then(Value::as_object_mut)
+        && schema.get("primaryKey").and_then(Value::as_array).is_some_and(Vec::is_empty)
+    {
+        schema.remove("primaryKey");
+    }
+    match Contract::compile(&whole, &NoReferences) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors.into_iter().filter(|error| error.kind != REFERENCE_ERROR).collect(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whether one pattern takes every text that another takes, proven on their automata.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, VecDeque};
 
 use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::util::primitives::StateID;
@@ -12,12 +12,28 @@ const MAX_AUTOMATON_BYTES: usize = 4 * 1024 * 1024;
 /// Pairs of states looked at before the question is given up.
 const MAX_PAIRS: usize = 50_000;
 
-/// Whether `wide` matches every whole text that `narrow` matches. `false` also where that cannot be proven: a pattern
-/// that reads differently as an XSD and as a Rust expression, or one whose automaton is too large.
+/// The answer to a question about two patterns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Inclusion {
+    /// Every text that the narrow one matches is matched by the wide one.
+    Proven,
+    /// This text is matched by the narrow one only.
+    Refuted(String),
+    /// Cannot be told: a pattern that reads differently as an XSD and as a Rust expression, or too large an automaton.
+    Unknown,
+}
+
+/// Whether `wide` matches every whole text that `narrow` matches. `false` also where that cannot be proven.
 pub(super) fn includes(wide: &str, narrow: &str) -> bool {
+    inclusion(wide, narrow) == Inclusion::Proven
+}
+
+/// Whether `wide` matches every whole text that `narrow` matches, with the shortest text that it does not where there is
+/// one.
+pub(super) fn inclusion(wide: &str, narrow: &str) -> Inclusion {
     match (automaton(wide), automaton(narrow)) {
-        (Some(wide), Some(narrow)) => walk(&wide, &narrow).unwrap_or(false),
-        _ => false,
+        (Some(wide), Some(narrow)) => walk(&wide, &narrow),
+        _ => Inclusion::Unknown,
     }
 }
 
@@ -37,33 +53,48 @@ fn automaton(pattern: &str) -> Option<dense::DFA<Vec<u32>>> {
     dense::Builder::new().configure(config).thompson(limit).build(&format!(r"(?:{pattern})\z")).ok()
 }
 
-/// Looks at every pair of states that some text leads to. `None` where there are too many.
-fn walk(wide: &dense::DFA<Vec<u32>>, narrow: &dense::DFA<Vec<u32>>) -> Option<bool> {
+type Pair = (StateID, StateID);
+
+/// Looks at every pair of states that some text leads to, those of shorter texts first.
+fn walk(wide: &dense::DFA<Vec<u32>>, narrow: &dense::DFA<Vec<u32>>) -> Inclusion {
     let start = Start::new().anchored(Anchored::Yes);
-    let first = (wide.start_state(&start).ok()?, narrow.start_state(&start).ok()?);
-    let mut seen: HashSet<(StateID, StateID)> = HashSet::from([first]);
-    let mut open = vec![first];
-    while let Some((w, n)) = open.pop() {
+    let (Ok(w), Ok(n)) = (wide.start_state(&start), narrow.start_state(&start)) else { return Inclusion::Unknown };
+    let mut seen: HashMap<Pair, Option<(Pair, u8)>> = HashMap::from([((w, n), None)]);
+    let mut open = VecDeque::from([(w, n)]);
+    while let Some((w, n)) = open.pop_front() {
         let ends = |dfa: &dense::DFA<Vec<u32>>, state| dfa.is_match_state(dfa.next_eoi_state(state));
         if ends(narrow, n) && !ends(wide, w) {
-            return Some(false);
+            return Inclusion::Refuted(text_to((w, n), &seen));
         }
-        for byte in 0..=u8::MAX {
+        // Letters and digits first: a text that people can read.
+        for byte in (b'0'..=b'z').chain(0..b'0').chain(b'z' + 1..=u8::MAX) {
             let next = (wide.next_state(w, byte), narrow.next_state(n, byte));
-            if !narrow.is_dead_state(next.1) && seen.insert(next) {
-                open.push(next);
+            if !narrow.is_dead_state(next.1) && !seen.contains_key(&next) {
+                seen.insert(next, Some(((w, n), byte)));
+                open.push_back(next);
             }
         }
         if seen.len() > MAX_PAIRS {
-            return None;
+            return Inclusion::Unknown;
         }
     }
-    Some(true)
+    Inclusion::Proven
+}
+
+/// The text that led to these states.
+fn text_to(mut pair: Pair, seen: &HashMap<Pair, Option<(Pair, u8)>>) -> String {
+    let mut bytes = Vec::new();
+    while let Some(Some((before, byte))) = seen.get(&pair) {
+        bytes.push(*byte);
+        pair = *before;
+    }
+    bytes.reverse();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::includes;
+    use super::{Inclusion, includes, inclusion};
 
     #[test]
     fn a_wider_pattern_includes_a_narrower_one_and_not_the_reverse() {
@@ -79,6 +110,12 @@ mod tests {
             assert!(includes(wide, narrow), "{wide} ⊇ {narrow}");
             assert!(!includes(narrow, wide), "{narrow} ⊉ {wide}");
         }
+    }
+
+    #[test]
+    fn the_shortest_text_that_is_lost_is_named() {
+        assert_eq!(inclusion("[0-9]{4}", "[0-9]{4}(/[0-9]{2})?"), Inclusion::Refuted("0000/00".to_owned()));
+        assert_eq!(inclusion("[a-c]", "[a-d]"), Inclusion::Refuted("d".to_owned()));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::report::Lang;
 use crate::standard;
 
 /// A register of boats: a key, a measured number, a choice, a date.
@@ -508,4 +509,108 @@ fn schema() -> impl proptest::strategy::Strategy<Value = Value> {
             schema
         },
     )
+}
+
+type Edits = Vec<(&'static str, Value)>;
+
+/// What a file with this one cell in this column is under the schema: valid or not.
+fn accepts(schema: &Value, column: &str, cell: &str) -> bool {
+    let package = json!({"$schema": "https://datapackage.org/profiles/2.0/datapackage.json", "name": "saksi",
+        "resources": [{"name": "saksi", "schema": schema}]});
+    let contract = crate::Contract::compile(&package, &crate::NoReferences).unwrap();
+    let names = schema["fields"].as_array().unwrap().iter().map(|field| field["name"].as_str().unwrap());
+    let row: Vec<String> = names
+        .clone()
+        .map(|name| match name {
+            _ if name == column => format!("\"{cell}\""),
+            "nomor" => "x".to_owned(),
+            _ => String::new(),
+        })
+        .collect();
+    let file = format!("{}\n{}\n", names.collect::<Vec<_>>().join(","), row.join(","));
+    let mut validator =
+        crate::Validator::new(std::sync::Arc::new(contract), crate::Format::Csv, crate::Limits::default());
+    validator.push(file.as_bytes()).unwrap();
+    validator.finish().unwrap();
+    validator.into_report().valid
+}
+
+#[test]
+fn a_witness_is_valid_before_and_not_after() {
+    let pattern = "/fields/0/constraints/pattern";
+    let cases: Vec<(&str, Edits, Edits)> = vec![
+        ("panjang", vec![], vec![("/fields/1/constraints/maximum", json!(50))]),
+        ("panjang", vec![], vec![("/fields/1/constraints/minimum", json!(1.5))]),
+        (
+            "panjang",
+            vec![("/fields/1/constraints", json!({"exclusiveMinimum": 1}))],
+            vec![("/fields/1/constraints", json!({"exclusiveMinimum": 2}))],
+        ),
+        (
+            "panjang",
+            vec![("/fields/1/constraints", json!({"exclusiveMinimum": 1}))],
+            vec![("/fields/1/constraints", json!({"minimum": 2}))],
+        ),
+        ("awak", vec![], vec![("/fields/2/constraints/maximum", json!(12))]),
+        ("awak", vec![], vec![("/fields/2/constraints/exclusiveMinimum", json!(3))]),
+        ("bahan", vec![], vec![("/fields/3/constraints/enum", json!(["kayu", "baja"]))]),
+        (
+            "terdaftar",
+            vec![("/fields/4/constraints", json!({"maximum": "2026-12-31"}))],
+            vec![("/fields/4/constraints", json!({"maximum": "2025-12-31"}))],
+        ),
+        ("terdaftar", vec![], vec![("/fields/4/constraints", json!({"exclusiveMinimum": "2000-01-01"}))]),
+        ("terdaftar", vec![], vec![("/fields/4/constraints", json!({"required": true}))]),
+        ("nomor", vec![], vec![("/fields/0/constraints/maxLength", json!(8))]),
+        ("nomor", vec![], vec![("/fields/0/constraints/minLength", json!(3))]),
+        ("nomor", vec![], vec![(pattern, json!("[A-Z]{2}[0-9]+"))]),
+        ("nomor", vec![(pattern, json!("[0-9]{4,6}"))], vec![(pattern, json!("[0-9]{4}"))]),
+    ];
+    for (column, old, new) in cases {
+        let (old, new) = (with(&old), with(&new));
+        let result = full(&old, &new);
+        let witness = result.changes.iter().find_map(|change| change.witness.clone());
+        let cell = match witness.unwrap_or_else(|| panic!("no witness: {:#?}", result.changes)) {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        assert!(accepts(&old, column, &cell), "{cell} was not valid in {column}");
+        assert!(!accepts(&new, column, &cell), "{cell} is still valid in {column}: {:#?}", result.changes);
+    }
+}
+
+#[test]
+fn the_words_name_rule_victim_and_version_in_both_languages() {
+    let old = json!({"version": "1.4.0", "resources": [{"name": "kapal", "schema": boats()}]});
+    let new = with(&[("/fields/2/constraints/required", json!(true))]);
+    let result = check(&old, &new).unwrap();
+    let indonesian = result.to_text(Lang::Id);
+    for part in ["TIDAK KOMPATIBEL (BACKWARD_TRANSITIVE)", "Kolom awak kini wajib diisi. [REQUIRED_ADD]", "data lama"] {
+        assert!(indonesian.contains(part), "{indonesian}");
+    }
+    assert!(indonesian.contains("Berkas Anda perlu diubah: ya\nNomor versi yang diperlukan: 2.0.0 (MAJOR)."));
+    let english = result.to_text(Lang::En);
+    assert!(
+        english.contains("NOT COMPATIBLE") && english.contains("breaks: older data, producers' files"),
+        "{english}"
+    );
+    assert!(english.contains("was valid, no longer is: (empty)"), "{english}");
+    let reason = result.reason(Lang::Id);
+    assert!(reason.contains("REQUIRED_ADD") && reason.contains("data lama") && reason.contains("2.0.0"), "{reason}");
+    let json = result.to_json(Lang::En);
+    assert_eq!(json["changes"][0]["message"], "Column awak is now required.");
+    assert_eq!(json["changes"][0]["breaks"], json!(["history", "producers"]));
+    assert_eq!(json["suggestedVersion"], "2.0.0");
+    assert_eq!(check(&old, &old).unwrap().reason(Lang::Id), "");
+}
+
+#[test]
+fn a_descriptor_that_cannot_be_used_is_told_from_one_whose_lists_are_elsewhere() {
+    assert!(faults(&boats()).is_empty());
+    assert!(!faults(&with(&[("/fields/1/type", json!("angka"))])).is_empty());
+    assert!(!faults(&json!([])).is_empty());
+    assert!(faults(&with(&[("/primaryKey", json!([]))])).is_empty());
+    let listed = json!([{"fields": ["bahan"], "reference":
+        {"package": "urn:satudata:ref:bahan@2026-1", "resource": "bahan", "fields": ["kode"]}}]);
+    assert!(faults(&with(&[("/foreignKeys", listed)])).is_empty());
 }

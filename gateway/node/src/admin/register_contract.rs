@@ -3,13 +3,20 @@
 //! The body is a Data Package descriptor; its `name` is the dataset, its `version` the version. It must compile, and be
 //! compatible with every registered version in the mode that it declares (`satudata.kompatibilitas`). The same content again
 //! is no change; other content under the same version is refused. `?dry_run=true` checks without registering.
+//!
+//! A refusal for incompatibility says in `detail` what breaks first and which version number the change would need, lists
+//! every change that the mode does not allow in `errors`, and names in `affected` the agencies whose agreements in force
+//! make them readers or producers of the dataset. The caller is an administrator, who may list all agreements.
+
+use std::collections::BTreeSet;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use serde_json::{Value, json};
+use simpul_core::agreement::Operation;
 use simpul_core::id::DatasetId;
-use simpul_schemas::compat;
+use simpul_schemas::compat::{self, Compatibility};
 
 use super::MAX_BODY;
 use crate::answer;
@@ -75,11 +82,37 @@ async fn compatible(
     // The mode of the version in force counts: a new one cannot excuse itself.
     let mode = compat::Mode::declared(history.last().unwrap_or(descriptor));
     let history: Vec<&Value> = history.iter().collect();
-    let verdict = compat::check_all(&history, descriptor, mode, &compat::NoLists)
+    let verdict = compat::check_all(&history, descriptor, mode, &contracts::StandardLists)
         .map_err(|error| Refusal::new(Kind::Invalid, error.to_string()))?;
-    let shown = serde_json::to_value(&verdict).map_err(Refusal::internal)?;
+    let lang = context.language.into();
+    let shown = verdict.to_json(lang);
     if verdict.compatible {
         return Ok(shown);
     }
-    Err(Refusal::new(Kind::Incompatible, "").member("compatibility", shown))
+    let errors = verdict.offending().map(|change| change.to_json(lang)).collect();
+    let affected = affected(context, dataset, &verdict).await?;
+    Err(Refusal::new(Kind::Incompatible, verdict.reason(lang))
+        .errors(errors)
+        .member("suggestedVersion", verdict.suggested_version.clone())
+        .member("affected", affected)
+        .member("compatibility", shown))
+}
+
+/// The agencies that have an agreement in force and would break: readers and producers.
+async fn affected(context: &Context, dataset: &DatasetId, verdict: &Compatibility) -> Result<Value, Refusal> {
+    let now = context.app.now();
+    let (mut readers, mut producers) = (BTreeSet::new(), BTreeSet::new());
+    for agreement in context.app.store.agreements().await? {
+        if agreement.dataset != *dataset || !agreement.in_force(now) {
+            continue;
+        }
+        let consumer = agreement.consumer.to_string();
+        if agreement.operations.contains(&Operation::Read) && !(verdict.backward && verdict.forward) {
+            readers.insert(consumer.clone());
+        }
+        if agreement.operations.iter().any(|operation| *operation != Operation::Read) && !verdict.producer {
+            producers.insert(consumer);
+        }
+    }
+    Ok(json!({"readers": readers, "producers": producers}))
 }

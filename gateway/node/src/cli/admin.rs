@@ -87,43 +87,6 @@ pub enum AgreementCommand {
 }
 
 #[derive(Subcommand)]
-pub enum ContractCommand {
-    /// List the contracts that ship with this binary
-    Standard,
-    /// Print a contract that ships with this binary
-    Show {
-        /// Name
-        name: String,
-    },
-    /// List the registered contracts
-    List(Client),
-    /// Register a version of a contract: a datapackage.json, or `standard:NAME`
-    #[command(
-        after_help = "Examples:\n  simpul contract register standard:penduduk-wilayah --profile admin.toml\n  simpul contract register datapackage.json --dry-run --profile admin.toml"
-    )]
-    Register {
-        /// Descriptor file, or standard:NAME
-        descriptor: String,
-        /// Check without registering
-        #[arg(long)]
-        dry_run: bool,
-        #[command(flatten)]
-        client: Client,
-    },
-    /// Compare two versions of a contract, without a node
-    #[command(after_help = "Exit status: 0 compatible, 1 not.")]
-    Check {
-        /// Descriptor of the old version
-        old: PathBuf,
-        /// Descriptor of the new version
-        new: PathBuf,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-#[derive(Subcommand)]
 pub enum ConnectorCommand {
     /// List the connectors, and the kinds there are with an example configuration
     List(Client),
@@ -168,7 +131,7 @@ pub enum LinkCommand {
     Status(Client),
 }
 
-async fn call(client: &Client, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
+pub(super) async fn call(client: &Client, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
     let node = connect(client, true)?;
     let mut request = node.request(method, path).await?;
     if let Some(body) = body {
@@ -178,7 +141,7 @@ async fn call(client: &Client, method: Method, path: &str, body: Option<Value>) 
 }
 
 /// Prints what came back: a line for people, JSON for programs.
-fn told(client: &Client, answer: &Value, line: &str) -> ExitCode {
+pub(super) fn told(client: &Client, answer: &Value, line: &str) -> ExitCode {
     if client.json {
         println!("{answer}");
     } else {
@@ -187,7 +150,12 @@ fn told(client: &Client, answer: &Value, line: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-async fn listed(client: &Client, path: &str, name: &str, columns: &[(&str, &str)]) -> anyhow::Result<ExitCode> {
+pub(super) async fn listed(
+    client: &Client,
+    path: &str,
+    name: &str,
+    columns: &[(&str, &str)],
+) -> anyhow::Result<ExitCode> {
     let answer = call(client, Method::GET, path, None).await?;
     if client.json {
         println!("{answer}");
@@ -254,75 +222,6 @@ pub async fn agreement(command: AgreementCommand) -> anyhow::Result<ExitCode> {
             Ok(told(&client, &answer, &format!("{id} has ended")))
         }
     }
-}
-
-/// `simpul contract`
-pub async fn contract(command: ContractCommand) -> anyhow::Result<ExitCode> {
-    match command {
-        ContractCommand::Standard => {
-            let rows = simpul_schemas::standard::contracts().map(|standard| {
-                let descriptor: Value = serde_json::from_str(standard.descriptor).unwrap_or_default();
-                let text = |key: &str| descriptor[key].as_str().unwrap_or_default().to_owned();
-                vec![standard.name.to_owned(), text("version"), text("title")]
-            });
-            output::table(&["contract", "version", "title"], rows);
-            Ok(ExitCode::SUCCESS)
-        }
-        ContractCommand::Show { name } => {
-            println!("{}", standard(&name)?);
-            Ok(ExitCode::SUCCESS)
-        }
-        ContractCommand::List(client) => {
-            let columns = [("contract", "/name"), ("version", "/version"), ("registered", "/registered_at")];
-            listed(&client, "/v1/admin/contracts", "contracts", &columns).await
-        }
-        ContractCommand::Register { descriptor, dry_run, client } => {
-            let body = match descriptor.strip_prefix("standard:") {
-                Some(name) => serde_json::from_str(standard(name)?)?,
-                None => read_document(Path::new(&descriptor))?,
-            };
-            let path = if dry_run { "/v1/admin/contracts?dry_run=true" } else { "/v1/admin/contracts" };
-            let answer = call(&client, Method::POST, path, Some(body)).await?;
-            let done = if dry_run { "could be registered" } else { "is registered" };
-            let line = format!(
-                "{} {} {done}",
-                answer["dataset"].as_str().unwrap_or_default(),
-                answer["version"].as_str().unwrap_or_default()
-            );
-            Ok(told(&client, &answer, &line))
-        }
-        ContractCommand::Check { old, new, json } => check(&read_document(&old)?, &read_document(&new)?, json),
-    }
-}
-
-fn standard(name: &str) -> anyhow::Result<&'static str> {
-    let found = simpul_schemas::standard::contracts().find(|standard| standard.name == name);
-    found
-        .map(|standard| standard.descriptor)
-        .with_context(|| format!("there is no standard contract {name}; see `simpul contract standard`"))
-}
-
-fn check(old: &Value, new: &Value, as_json: bool) -> anyhow::Result<ExitCode> {
-    let verdict = simpul_schemas::compat::check(old, new)?;
-    let shown = serde_json::to_value(&verdict)?;
-    if as_json {
-        println!("{shown}");
-    } else {
-        let columns = [
-            ("rule", "/rule"),
-            ("field", "/field"),
-            ("backward", "/backward"),
-            ("forward", "/forward"),
-            ("producer", "/producer"),
-        ];
-        output::list(&shown, "changes", &columns);
-        println!(
-            "compatible: {}, suggested version: {}",
-            shown["compatible"],
-            shown["suggestedVersion"].as_str().unwrap_or_default()
-        );
-    }
-    Ok(if verdict.compatible { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 /// `simpul connector`

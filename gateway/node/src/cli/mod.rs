@@ -4,6 +4,7 @@ mod admin;
 mod audit;
 mod bootstrap;
 mod ca;
+mod contract;
 mod data;
 mod demo;
 mod doctor;
@@ -52,9 +53,9 @@ enum Command {
     /// A small certificate authority for an exchange
     #[command(subcommand)]
     Ca(ca::Command),
-    /// Standard data contracts: list, register, check compatibility
+    /// Standard data contracts: list, register, compare versions, export, draft from a file
     #[command(subcommand)]
-    Contract(admin::ContractCommand),
+    Contract(contract::Command),
     /// Check a file against a contract, without a node
     #[command(
         after_help = "Examples:\n  simpul validate datapackage.json data.csv\n  simpul validate datapackage.json data.csv --json\n  simpul validate datapackage.json data.csv --errors-csv kesalahan.csv --annotated kesalahan.xlsx --bad-rows perbaiki.csv\n\nExit status: 0 valid, 1 invalid, 2 the contract cannot be used, 3 could not run."
@@ -148,7 +149,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(options) => serve::run(&options),
         Command::Doctor(options) => block_on(doctor::run(options)),
         Command::Ca(command) => ca::run(command),
-        Command::Contract(command) => block_on(admin::contract(command)),
+        Command::Contract(command) => contract::run(command),
         Command::Validate(options) => Ok(validate::run(&options)),
         Command::Agency(command) => block_on(admin::agency(command)),
         Command::Client(command) => block_on(admin::client(command)),

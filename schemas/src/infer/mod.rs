@@ -1,0 +1,263 @@
+//! A draft of a contract from a real file, with every guess marked as a guess.
+//!
+//! The file streams past once: [`Drafter::push`] takes its bytes in pieces of any size, [`Drafter::finish`] gives the
+//! [`Draft`]. The walk: `layout` looks at the head of the file (encoding, delimiter, where the header is) → `profile`
+//! counts, column by column, what every cell could be → `decide` chooses from the counts → `draft` writes the Data Package.
+//! Each guessed property stands in `satudata.tebakan` with its reason, how sure it is (0 to 1), and cells that speak
+//! against it. What looks like personal data is marked `dataPribadi`, so that it is masked until a person decides, and no
+//! cell of such a column is repeated in the draft.
+//!
+//! Memory does not grow with the file: texts and numbers are counted, examples and choices have limits, and the sets that
+//! tell whether a column repeats share one budget, after which uniqueness is not guessed. Nothing is inferred from the
+//! digits of an area code alone: the code system is a guess like any other, and says so.
+
+mod candidates;
+mod decide;
+mod draft;
+mod layout;
+mod meaning;
+mod profile;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::contract::MAX_FIELDS;
+use crate::reader::csv::{CsvLimits, CsvReader, CsvStop, Dialect, Scan};
+use crate::reader::decode::{DecodeStop, Decoder, encoding_for};
+use crate::reader::rows::Tag;
+use crate::report::Lang;
+use layout::{HEAD, Layout};
+use profile::Profile;
+
+/// Bytes of one cell or record that is looked at.
+const MAX_RECORD: usize = 1 << 20;
+
+/// The form of the file. Sheets enter as rows of typed cells beside `Drafter::csv` and `Drafter::line`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Separated values.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+/// What is to be drafted.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The file's name without folders: the draft points to it and is named after it.
+    pub file: String,
+    /// Its form.
+    pub shape: Shape,
+    /// Its encoding, where somebody knows it; else it is guessed from the head.
+    pub encoding: Option<String>,
+    /// The language of reasons.
+    pub lang: Lang,
+}
+
+/// Why no draft can be made.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Unreadable {
+    /// The head was UTF-8 and this byte (from 0) is not: ask again with another encoding.
+    #[error("byte {0} is not UTF-8")]
+    NotUtf8(u64),
+    /// The bytes are not text.
+    #[error("byte {0} cannot be read as text")]
+    NotText(u64),
+    /// The encoding that was asked for is not known.
+    #[error("the encoding {0} is not known")]
+    Encoding(String),
+    /// This record (from 1) cannot be read: an open quote, more than 1 MiB, too many columns, or no JSON object.
+    #[error("record {row}: {what}")]
+    Record {
+        /// The record.
+        row: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// There is no row of data.
+    #[error("there is no row of data")]
+    Empty,
+}
+
+/// A drafted contract.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// The Data Package.
+    pub descriptor: Value,
+    /// Rows of data that were looked at.
+    pub rows: u64,
+}
+
+enum State {
+    /// The head is collected: bytes for its encoding, then text.
+    Head(Vec<u8>),
+    Csv(Box<CsvReader>),
+    Lines(String),
+}
+
+/// Takes a file's bytes and makes the draft.
+pub struct Drafter {
+    request: Request,
+    decoder: Decoder,
+    layout: Layout,
+    state: State,
+    profile: Profile,
+    rows: u64,
+}
+
+impl Drafter {
+    /// A drafter that has seen nothing yet.
+    ///
+    /// # Errors
+    /// When the encoding that is asked for is not known.
+    pub fn new(request: Request) -> Result<Self, Unreadable> {
+        if let Some(name) = &request.encoding
+            && encoding_for(name).is_none()
+        {
+            return Err(Unreadable::Encoding(name.clone()));
+        }
+        let (decoder, layout) = (Decoder::new(None), Layout::default());
+        Ok(Self { request, decoder, layout, state: State::Head(Vec::new()), profile: Profile::default(), rows: 0 })
+    }
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// When the file cannot be read to its end.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Unreadable> {
+        self.take(bytes, false)
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// When the file cannot be read to its end, or has no row of data.
+    pub fn finish(mut self) -> Result<Draft, Unreadable> {
+        self.take(&[], true)?;
+        if self.rows == 0 {
+            return Err(Unreadable::Empty);
+        }
+        let descriptor = draft::write(&self.request, &self.layout, &self.profile, self.rows);
+        Ok(Draft { descriptor, rows: self.rows })
+    }
+
+    fn take(&mut self, bytes: &[u8], last: bool) -> Result<(), Unreadable> {
+        if let State::Head(head) = &mut self.state {
+            head.extend_from_slice(bytes);
+            if head.len() < HEAD && !last {
+                return Ok(());
+            }
+            let head = std::mem::take(head);
+            return self.open(&head, last);
+        }
+        let mut text = String::new();
+        self.decode(bytes, last, &mut text)?;
+        self.read(&text, last)
+    }
+
+    fn decode(&mut self, bytes: &[u8], last: bool, text: &mut String) -> Result<(), Unreadable> {
+        let utf8 = self.layout.encoding == "utf-8";
+        self.decoder.decode(bytes, last, text).map_err(|stop| match stop {
+            DecodeStop::Invalid { byte, .. } if utf8 => Unreadable::NotUtf8(byte),
+            DecodeStop::Invalid { byte, .. } | DecodeStop::Nul { byte } => Unreadable::NotText(byte),
+        })
+    }
+
+    /// Looks at the head and begins to read.
+    fn open(&mut self, head: &[u8], last: bool) -> Result<(), Unreadable> {
+        self.layout.guess_encoding(head, self.request.encoding.as_deref());
+        self.decoder = Decoder::new(encoding_for(self.layout.encoding));
+        let mut text = String::new();
+        self.decode(head, last, &mut text)?;
+        self.state = match self.request.shape {
+            Shape::Ndjson => State::Lines(String::new()),
+            Shape::Csv => {
+                self.layout.guess_rows(&text, last);
+                self.profile.open(&self.layout.labels);
+                let dialect = Dialect { delimiter: self.layout.delimiter.to_owned(), ..Dialect::default() };
+                let limits = CsvLimits { cell: MAX_RECORD, row: MAX_RECORD, columns: MAX_FIELDS };
+                State::Csv(Box::new(CsvReader::new(dialect, limits)))
+            }
+        };
+        self.read(&text, last)
+    }
+
+    fn read(&mut self, text: &str, last: bool) -> Result<(), Unreadable> {
+        match &mut self.state {
+            State::Head(_) => Ok(()),
+            State::Csv(reader) => {
+                reader.rows.text.push_str(text);
+                self.csv(last)
+            }
+            State::Lines(rest) => {
+                rest.push_str(text);
+                let mut lines = std::mem::take(rest);
+                let whole = if last { lines.len() } else { lines.rfind('\n').map_or(0, |at| at + 1) };
+                let tail = lines.split_off(whole);
+                for line in lines.lines() {
+                    self.line(line)?;
+                }
+                if tail.len() > MAX_RECORD {
+                    return Err(Unreadable::Record { row: self.rows + 1, what: "longer than 1 MiB" });
+                }
+                self.state = State::Lines(tail);
+                Ok(())
+            }
+        }
+    }
+
+    fn csv(&mut self, last: bool) -> Result<(), Unreadable> {
+        let State::Csv(reader) = &mut self.state else { return Ok(()) };
+        loop {
+            match reader.scan(last).map_err(stopped)? {
+                Scan::Incomplete => break,
+                Scan::Comment => {}
+                Scan::Record => {
+                    let number = reader.last_row();
+                    let cells = reader.record_cells().iter().map(|span| reader.rows.get(*span));
+                    if self.layout.is_data(number) && cells.clone().any(|cell| !cell.is_empty()) {
+                        self.rows += 1;
+                        self.profile.row(number, cells.map(|cell| (cell, Tag::Text)));
+                    }
+                    reader.discard_record();
+                }
+            }
+        }
+        reader.recycle();
+        Ok(())
+    }
+
+    /// One line of NDJSON. Keys become columns in the order in which they first come.
+    fn line(&mut self, line: &str) -> Result<(), Unreadable> {
+        self.layout.lines += 1;
+        let row = self.layout.lines;
+        if line.trim().is_empty() {
+            return Ok(());
+        }
+        let fault = |what| Unreadable::Record { row, what };
+        let object: serde_json::Map<String, Value> =
+            serde_json::from_str(line).map_err(|_| fault("not one JSON object"))?;
+        for key in object.keys() {
+            if !self.profile.knows(key) && self.profile.width() >= MAX_FIELDS {
+                return Err(fault("too many different keys"));
+            }
+            self.profile.add(key, self.rows);
+        }
+        self.rows += 1;
+        self.profile.object(row, &object);
+        Ok(())
+    }
+}
+
+const fn stopped(stop: CsvStop) -> Unreadable {
+    match stop {
+        CsvStop::Unterminated { row, .. } => Unreadable::Record { row, what: "a quote is opened and never closed" },
+        CsvStop::CellTooLong { row, .. } | CsvStop::RowTooLong { row } => {
+            Unreadable::Record { row, what: "longer than 1 MiB; perhaps a quote is never closed" }
+        }
+        CsvStop::TooManyColumns { row } => Unreadable::Record { row, what: "too many columns" },
+    }
+}
