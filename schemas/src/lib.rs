@@ -6,6 +6,7 @@
 //! rule and value named in a [`Report`]. Nothing here reads a clock, a file or a socket.
 
 mod canonical;
+mod cell_words;
 pub mod code_list;
 mod collect;
 mod column;
@@ -38,6 +39,7 @@ pub use contract::{Contract, MAX_FIELDS, Policy, Sifat};
 pub use descriptor::DescriptorError;
 pub use field::Field;
 pub use package::{Outcome, validate_package};
+pub use reader::cells::{Cell, CellFault, CellWriter, Foreign, Sheet};
 pub use reference::{NoReferences, ReferenceTable, References, Wanted};
 pub use report::{Fatal, Finding, Group, Lang, MASK, Notice, Report, Stats, Text, VALUE_CHARS, shown};
 pub use validator::{AcceptedBatch, Format, Limits, RejectedRow, Validator};

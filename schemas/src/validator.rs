@@ -6,6 +6,8 @@
 //! 4. Keys and references are checked over the whole file (`keys.rs`).
 //! 5. Good rows are handed out, bad ones are set aside and put in words (`collect.rs`).
 
+mod sheets;
+
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
@@ -19,11 +21,13 @@ use crate::fatal;
 use crate::field::Rule;
 use crate::header::{self, Mapping};
 use crate::keys::{FirstRows, Keys};
+use crate::reader::cells::{CellFault, CellStop, Foreign};
 use crate::reader::csv::{CsvLimits, CsvReader, Scan};
 use crate::reader::decode::Decoder;
 use crate::reader::json::{JsonLimits, JsonReader, Names, Step};
 use crate::reader::rows::{KeyFault, MAX_SPAN, Rows};
 use crate::report::{Fatal, Notice, Report, Stats, Text};
+use sheets::CellInput;
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub enum Format {
     Ndjson,
     /// One JSON document: an array of objects, or of arrays with the names first.
     Json,
+    /// The rows of a workbook or columnar file, as [`crate::CellWriter`] writes them.
+    Cells(Foreign),
 }
 
 /// What a file may cost. All sizes in bytes.
@@ -110,6 +116,7 @@ pub struct RejectedRow {
 enum Input {
     Csv(Box<CsvInput>),
     Json(Box<JsonReader>),
+    Cells(Box<CellInput>),
 }
 
 struct CsvInput {
@@ -185,6 +192,7 @@ impl Validator {
             Format::Ndjson | Format::Json => {
                 Input::Json(Box::new(json_input(&contract, &limits, format == Format::Ndjson)))
             }
+            Format::Cells(format) => Input::Cells(Box::new(CellInput::new(&contract, format, &limits))),
         };
         let itself = contract.foreign_keys.iter().any(|key| matches!(key.target, Target::Itself(_)));
         // The names of objects are the fields; other files say by their header what is where.
@@ -250,6 +258,14 @@ impl Validator {
         Ok(())
     }
 
+    /// The decoder of a foreign file failed: what it did not say itself. Nothing of the file may be kept.
+    pub fn fail(&mut self, fault: &CellFault) {
+        if let (Input::Cells(cells), None) = (&self.input, &self.core.fatal) {
+            let words = cells.words(&CellStop::Fault(fault.clone()), &self.core.limits);
+            self.core.fatal = Some(self.flush().err().unwrap_or(words));
+        }
+    }
+
     /// The good rows found since the last call. Nothing may be kept for good before
     /// [`Validator::finish`] succeeded and the report has no late errors.
     pub fn take_batches(&mut self) -> Vec<AcceptedBatch> {
@@ -299,6 +315,10 @@ impl Validator {
         let text = match &mut self.input {
             Input::Csv(csv) => &mut csv.reader.rows.text,
             Input::Json(json) => &mut json.rows.text,
+            Input::Cells(cells) => {
+                cells.reader.feed(bytes);
+                return self.drive(last).inspect_err(|fatal| self.core.fatal = Some(fatal.clone()));
+            }
         };
         let stop = self.decoder.decode(bytes, last, text).err();
         self.seen_text |= !text.is_empty();
@@ -308,6 +328,7 @@ impl Validator {
             let row = match &self.input {
                 Input::Csv(csv) => csv.reader.current_row(),
                 Input::Json(json) => json.current_row(),
+                Input::Cells(cells) => cells.reader.last_row(),
             };
             result = self.flush().and(Err(fatal::decode(stop, row, self.core.contract.encoding)));
         }
@@ -318,6 +339,7 @@ impl Validator {
         match &mut self.input {
             Input::Csv(csv) => drive_csv(csv, &mut self.core, last)?,
             Input::Json(json) => drive_json(json, &mut self.core, last)?,
+            Input::Cells(cells) => sheets::drive(cells, &mut self.core, last)?,
         }
         if last { self.flush() } else { Ok(()) }
     }
@@ -332,6 +354,10 @@ impl Validator {
             Input::Json(json) => {
                 self.core.process(&json.rows, true)?;
                 json.recycle();
+            }
+            Input::Cells(cells) => {
+                self.core.process(&cells.reader.rows, false)?;
+                cells.reader.recycle();
             }
         }
         Ok(())
