@@ -125,10 +125,11 @@ fn fault_words(fault: &CellFault, format: Foreign) -> Fatal {
             format!("This {name} file needs more time than one file is given."),
         )
         .advise("Kirim isinya sebagai CSV.", "Send its content as CSV."),
-        CellFault::Died => unreadable("damaged", "isinya menggagalkan pembacanya", "its content broke the reader").advise(
-            "Buka berkas itu dengan aplikasinya, simpan ulang, lalu kirim lagi.",
-            "Open the file with its application, save it again and send it again.",
-        ),
+        CellFault::Died => unreadable("damaged", "isinya menggagalkan pembacanya", "its content broke the reader")
+            .advise(
+                "Buka berkas itu dengan aplikasinya, simpan ulang, lalu kirim lagi.",
+                "Open the file with its application, save it again and send it again.",
+            ),
     }
 }
 
@@ -153,11 +154,16 @@ fn other_words(is: &str, name: &str) -> Fatal {
         "empty" => ("kosong", "empty"),
         _ => ("berkas jenis lain", "a file of another kind"),
     };
-    words("format-error", "other", format!("Berkas ini bukan {name}, melainkan {id}."), format!("This file is not {name} but {en}."))
-        .advise(
-            format!("Buka lalu «Simpan sebagai» {name}, atau kirim dengan nama dan jenis yang sebenarnya."),
-            format!("Open it and “Save as” {name}, or send it under its true name and type."),
-        )
+    words(
+        "format-error",
+        "other",
+        format!("Berkas ini bukan {name}, melainkan {id}."),
+        format!("This file is not {name} but {en}."),
+    )
+    .advise(
+        format!("Buka lalu «Simpan sebagai» {name}, atau kirim dengan nama dan jenis yang sebenarnya."),
+        format!("Open it and “Save as” {name}, or send it under its true name and type."),
+    )
 }
 
 /// What a typed cell has against its field, where the words for text would mislead.
@@ -173,12 +179,18 @@ pub(crate) fn cell(field: &Field, tag: Tag, value: &str) -> Option<Words> {
         (Tag::Number, Form::Text(_)) => advised(
             "Format kolom sebagai Teks, lalu ketik ulang.",
             "Format the column as Text, then type it again.",
-            said("Sel menyimpan «{value}» sebagai angka, bukan teks.", "The cell keeps “{value}” as a number, not as text."),
+            said(
+                "Sel menyimpan «{value}» sebagai angka, bukan teks.",
+                "The cell keeps “{value}” as a number, not as text.",
+            ),
         ),
         (Tag::Stamp, Form::Text(_)) => advised(
             "Format kolom sebagai Teks, lalu ketik ulang.",
             "Format the column as Text, then type it again.",
-            said("Sel menyimpan «{value}» sebagai tanggal, bukan teks.", "The cell keeps “{value}” as a date, not as text."),
+            said(
+                "Sel menyimpan «{value}» sebagai tanggal, bukan teks.",
+                "The cell keeps “{value}” as a date, not as text.",
+            ),
         ),
         (Tag::Number, Form::Date(_) | Form::DateTime { .. }) => advised(
             "Format sel sebagai Tanggal.",
@@ -193,7 +205,10 @@ pub(crate) fn cell(field: &Field, tag: Tag, value: &str) -> Option<Words> {
         (Tag::Stamp, Form::Integer(_) | Form::Number(_)) => advised(
             "Format sel sebagai Angka.",
             "Format the cell as a Number.",
-            said("Sel menyimpan «{value}» sebagai tanggal, bukan angka.", "The cell keeps “{value}” as a date, not as a number."),
+            said(
+                "Sel menyimpan «{value}» sebagai tanggal, bukan angka.",
+                "The cell keeps “{value}” as a date, not as a number.",
+            ),
         ),
         (Tag::Bool, form) if !matches!(form, Form::Boolean { .. }) => {
             said("Sel menyimpan «{value}» sebagai BENAR/SALAH.", "The cell keeps “{value}” as TRUE/FALSE.")

@@ -378,12 +378,7 @@ fn others(reading: Reading<'_>, source: usize, marks: &mut Marks<'_>) -> ArrayRe
 }
 
 /// The form in which a textual type is stored: ISO for times, canonical for JSON, else as written.
-fn stored_text<'a>(
-    form: &Form,
-    (text, tag): (&'a str, Tag),
-    value: &'a Logical,
-    buffer: &'a mut String,
-) -> &'a str {
+fn stored_text<'a>(form: &Form, (text, tag): (&'a str, Tag), value: &'a Logical, buffer: &'a mut String) -> &'a str {
     match value {
         Logical::Json { text, .. } | Logical::Text(text) => text,
         Logical::Time(micros) => {

@@ -9,9 +9,7 @@ use crate::canonical;
 use crate::lexical::duration::{Duration, duration};
 use crate::lexical::geo;
 use crate::lexical::number::{Decimal, NumberForm, Wide, integer, json_integer, number};
-use crate::lexical::temporal::{
-    DAY_MICROS, Stamp, TemporalForm, iso_date, iso_datetime, year, year_month,
-};
+use crate::lexical::temporal::{DAY_MICROS, Stamp, TemporalForm, iso_date, iso_datetime, year, year_month};
 use crate::lexical::text::TextFormat;
 use crate::reader::rows::Tag;
 
@@ -231,8 +229,7 @@ pub(crate) fn stamp_date(text: &str) -> Option<i32> {
 
 /// A typed date with a time; a typed date is its midnight.
 pub(crate) fn stamp_datetime(text: &str) -> Option<Stamp> {
-    iso_datetime(text)
-        .or_else(|| Some(Stamp { micros: i64::from(iso_date(text)?) * DAY_MICROS, zoned: false }))
+    iso_datetime(text).or_else(|| Some(Stamp { micros: i64::from(iso_date(text)?) * DAY_MICROS, zoned: false }))
 }
 
 /// A typed time of day, with a fraction of the second or not.

@@ -38,7 +38,7 @@ mod engine_tests;
 pub use contract::{Contract, MAX_FIELDS, Policy, Sifat};
 pub use descriptor::DescriptorError;
 pub use field::Field;
-pub use package::{Outcome, validate_package};
+pub use package::{Outcome, validate_package, validate_package_with};
 pub use reader::cells::{Cell, CellFault, CellWriter, Foreign, Sheet};
 pub use reference::{NoReferences, ReferenceTable, References, Wanted};
 pub use report::{Fatal, Finding, Group, Lang, MASK, Notice, Report, Stats, Text, VALUE_CHARS, shown};

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::contract::{Contract, ENCODING_ERROR, REFERENCE_ERROR};
 use crate::descriptor::DescriptorError;
 use crate::digest::Checksum;
+use crate::reader::cells::{CellFault, Foreign, Sheet};
 use crate::reference::{ReferenceTable, References, Wanted};
 use crate::report::{Finding, Lang, Report, Text};
 use crate::validator::{Format, Limits, Validator};
@@ -57,11 +58,25 @@ impl Outcome {
 /// Checks `data` as the first resource of the package.
 ///
 /// `data` is the bytes of that resource, or why they could not be opened. `load` gives the bytes of
-/// a path that the descriptor names: other tables, schemas and dialects in files of their own.
+/// a path that the descriptor names: other tables, schemas and dialects in files of their own. Foreign formats (XLSX, Parquet
+/// and the like) are not read here: [`validate_package_with`] takes a decoder for them.
 pub fn validate_package(
     descriptor: &Value,
     data: Result<&mut dyn Read, String>,
     load: &dyn Fn(&str) -> Option<Vec<u8>>,
+    limits: Limits,
+) -> Outcome {
+    let none = |_: Foreign, _: &Sheet| Err(std::io::Error::from(std::io::ErrorKind::Unsupported));
+    validate_package_with(descriptor, data, load, &none, limits)
+}
+
+/// As [`validate_package`]. `cells` gives the cells of the first resource when it is in a foreign format, as
+/// [`crate::CellWriter`] writes them; a reading error of it may hold a [`CellFault`].
+pub fn validate_package_with(
+    descriptor: &Value,
+    data: Result<&mut dyn Read, String>,
+    load: &dyn Fn(&str) -> Option<Vec<u8>>,
+    cells: &dyn Fn(Foreign, &Sheet) -> std::io::Result<Box<dyn Read>>,
     limits: Limits,
 ) -> Outcome {
     let descriptor = inline(descriptor, load);
@@ -86,7 +101,12 @@ pub fn validate_package(
             return Outcome::of(file_error("scheme-error", id, en));
         }
     };
-    match check(Arc::new(contract), format, source, resource(&descriptor, 0), load, limits) {
+    let described = resource(&descriptor, 0);
+    let checked = match format {
+        Format::Cells(foreign) => check_cells(Arc::new(contract), foreign, source, described, cells, limits),
+        format => check(Arc::new(contract), format, source, described, load, limits),
+    };
+    match checked {
         Ok(report) => Outcome::of(report),
         Err(why) => {
             let (id, en) = (format!("Berkas tidak dapat dibaca: {why}"), format!("The file cannot be read: {why}"));
@@ -182,8 +202,8 @@ fn format_of(descriptor: &Value, index: usize, contract: &Contract) -> Option<Fo
     match contract.format.as_deref().or(ending.as_deref()) {
         Some("json" | "geojson") => Some(Format::Json),
         Some("ndjson" | "jsonl" | "jsonlines") => Some(Format::Ndjson),
-        Some("xlsx" | "xls" | "ods" | "parquet" | "arrow" | "yaml" | "sqlite") => None,
-        _ => Some(Format::Csv),
+        Some("yaml" | "sqlite") => None,
+        other => Some(other.and_then(Foreign::of_ending).map_or(Format::Csv, Format::Cells)),
     }
 }
 
@@ -220,6 +240,51 @@ fn check(
     }
     let _ = validator.finish();
     let mut report = validator.into_report();
+    file_checks(&mut report, checksum, resource);
+    Ok(report)
+}
+
+/// Checks a resource in a foreign format by the cells that were decoded from it.
+fn check_cells(
+    contract: Arc<Contract>,
+    format: Foreign,
+    source: &mut dyn Read,
+    resource: &Value,
+    cells: &dyn Fn(Foreign, &Sheet) -> std::io::Result<Box<dyn Read>>,
+    limits: Limits,
+) -> std::io::Result<Report> {
+    let mut decoded = cells(format, contract.sheet())?;
+    let mut validator = Validator::for_check(contract, Format::Cells(format), limits);
+    let mut buffer = vec![0_u8; READ_BYTES];
+    loop {
+        let read = match decoded.read(&mut buffer) {
+            Ok(read) => read,
+            Err(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<CellFault>()) {
+                Some(fault) => {
+                    validator.fail(fault);
+                    break;
+                }
+                None => return Err(error),
+            },
+        };
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+        if validator.push(bytes).is_err() {
+            break;
+        }
+        validator.take_batches();
+        validator.take_rejected();
+    }
+    drop(decoded);
+    let _ = validator.finish();
+    let mut report = validator.into_report();
+    let mut checksum = Checksum::new(resource.get("hash").and_then(Value::as_str));
+    if resource.get("hash").is_some() || resource.get("bytes").is_some() {
+        loop {
+            let read = source.read(&mut buffer)?;
+            let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+            checksum.update(bytes);
+        }
+    }
     file_checks(&mut report, checksum, resource);
     Ok(report)
 }

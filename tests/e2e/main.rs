@@ -12,5 +12,6 @@ mod postgres;
 mod proof;
 mod reading;
 mod requests;
+mod sheets;
 mod support;
 mod tokens;

@@ -176,6 +176,8 @@ const NO_VALUE: u8 = 8;
 
 /// Bytes of a record's head.
 const HEAD: usize = 5;
+/// The last row of a sheet in every format of workbooks.
+const LAST_ROW: u64 = 1 << 20;
 /// Bytes of a fault.
 const MAX_FAULT: usize = 64 << 10;
 
@@ -466,7 +468,8 @@ impl CellReader {
     fn row(&mut self) -> Result<CellStep, CellStop> {
         let place = self.pending.get(self.pos + HEAD..self.pos + HEAD + 4).and_then(|bytes| bytes.try_into().ok());
         let number = u64::from(u32::from_le_bytes(place.ok_or_else(garbled)?));
-        if number <= self.number {
+        // Rows before it that the stream leaves out are blank: their number has a limit too.
+        if number <= self.number || !self.table && number > LAST_ROW {
             return Err(garbled());
         }
         if number > self.number + 1 {
@@ -616,7 +619,11 @@ fn write_serial(days: f64, epoch_1904: bool, elapsed: bool, out: &mut String) ->
         1..60 if !epoch_1904 => epoch + day + 1,
         _ => epoch + day,
     };
-    if of_day == 0 { write_date(civil, out) } else { write_datetime(civil * DAY_MICROS + of_day, out) }
+    if of_day == 0 {
+        write_date(civil, out)
+    } else {
+        write_datetime(civil * DAY_MICROS + of_day, out)
+    }
     Tag::Stamp
 }
 
