@@ -2,6 +2,7 @@
 
 use hashbrown::HashMap;
 
+use crate::cell_words;
 use crate::column::{Fault, Place};
 use crate::contract::{Contract, Target};
 use crate::field::{Field, Rule};
@@ -160,7 +161,10 @@ impl Collector {
                 let span = column.map(|column| batch.rows.cell(fault.row as usize, column));
                 let value = span.map(|span| batch.rows.get(span)).unwrap_or_default();
                 finding.value = span.filter(|span| span.tag() != Tag::Missing).map(|_| shown(value));
-                messages::cell(rule, field, value, batch.first_row(fault))
+                let typed = span.filter(|_| batch.rows.typed && rule == Rule::Type);
+                typed
+                    .and_then(|span| cell_words::cell(field, span.tag(), value))
+                    .unwrap_or_else(|| messages::cell(rule, field, value, batch.first_row(fault)))
             }
             _ => self.row_words(batch, fault, &mut finding),
         };

@@ -12,7 +12,7 @@ use arrow_array::builder::{
 use arrow_array::{ArrayRef, new_null_array};
 
 use crate::field::{Constraints, Field, Rule, breaks};
-use crate::form::{Form, Logical, boolean, in_zone, number_code, order_numbers};
+use crate::form::{Form, Logical, boolean, in_zone, number_code, order_numbers, stamp_date, stamp_datetime};
 use crate::lexical::number::{Decimal, NumberForm, Wide, integer, json_integer, number};
 use crate::lexical::temporal::{Stamp, TemporalForm, write_datetime, write_time, year};
 use crate::lexical::text::TextFormat;
@@ -97,8 +97,10 @@ fn each<'a>(
         let tag = span.tag();
         let text = rows.get(span);
         let null = match tag {
-            Tag::Text => field.missing.contains(text),
+            Tag::Text | Tag::Error => field.missing.contains(text),
             Tag::Null | Tag::Missing => true,
+            // Nothing where something has to be; elsewhere a formula without its value is no value of any type.
+            Tag::NoValue => field.required,
             _ => false,
         };
         if !null && !info.blank {
@@ -250,13 +252,16 @@ fn dates(reading: Reading<'_>, source: usize, marks: &mut Marks<'_>, form: &Temp
         let days = match last {
             Some((same, days)) if same == text && tag == Tag::Text => Some(days),
             _ if tag == Tag::Text => form.date(text),
+            _ if tag == Tag::Stamp => stamp_date(text),
             _ => None,
         };
         let Some(days) = days else {
             marks.fault(Rule::Type);
             return out.append_null();
         };
-        last = Some((text, days));
+        if tag == Tag::Text {
+            last = Some((text, days));
+        }
         for (rule, bound) in &bounds {
             if breaks(*rule, Some(days.cmp(bound))) {
                 marks.fault(*rule);
@@ -345,6 +350,10 @@ fn instants(reading: Reading<'_>, source: usize, marks: &mut Marks<'_>) -> Array
 fn instant(form: &Form, text: &str, tag: Tag) -> Option<Stamp> {
     match form {
         Form::DateTime { form, zone } if tag == Tag::Text => Some(in_zone(form.datetime(text)?, *zone)),
+        // A workbook's time has no zone; without one in the contract nobody knows the instant.
+        Form::DateTime { zone, .. } if tag == Tag::Stamp => {
+            Some(in_zone(stamp_datetime(text)?, *zone)).filter(|stamp| stamp.zoned)
+        }
         _ => None,
     }
 }
@@ -363,20 +372,22 @@ fn others(reading: Reading<'_>, source: usize, marks: &mut Marks<'_>) -> ArrayRe
         };
         field.constraints.broken(&value, |rule| marks.fault(rule));
         buffer.clear();
-        out.append_value(stored_text(&field.form, text, &value, &mut buffer));
+        out.append_value(stored_text(&field.form, (text, tag), &value, &mut buffer));
     });
     Arc::new(out.finish())
 }
 
 /// The form in which a textual type is stored: ISO for times, canonical for JSON, else as written.
-fn stored_text<'a>(form: &Form, text: &'a str, value: &'a Logical, buffer: &'a mut String) -> &'a str {
+fn stored_text<'a>(form: &Form, (text, tag): (&'a str, Tag), value: &'a Logical, buffer: &'a mut String) -> &'a str {
     match value {
         Logical::Json { text, .. } | Logical::Text(text) => text,
         Logical::Time(micros) => {
             write_time(*micros, buffer);
             buffer
         }
-        Logical::Stamp(stamp) if !matches!(form, Form::DateTime { form: TemporalForm::Default, .. }) => {
+        Logical::Stamp(stamp)
+            if tag == Tag::Stamp || !matches!(form, Form::DateTime { form: TemporalForm::Default, .. }) =>
+        {
             write_datetime(stamp.micros, buffer);
             if stamp.zoned {
                 buffer.push('Z');

@@ -9,6 +9,7 @@ use simpul_core::delivery::Mode;
 use crate::compile_field::{Around, field as compile_field, missing_values};
 use crate::descriptor::{DescriptorError, Props};
 use crate::field::Field;
+use crate::reader::cells::Sheet;
 use crate::reader::csv::Dialect;
 use crate::reader::decode::encoding_for;
 use crate::reference::{KeySet, ReferenceTable, References, Wanted};
@@ -71,6 +72,8 @@ pub(crate) struct Layout {
     /// JSON: where the rows are.
     pub(crate) property: Option<String>,
     pub(crate) item_keys: Option<Vec<String>>,
+    /// Workbooks: which sheet.
+    pub(crate) sheet: Sheet,
 }
 
 impl Default for Layout {
@@ -85,6 +88,7 @@ impl Default for Layout {
             ignore_case: false,
             property: None,
             item_keys: None,
+            sheet: Sheet::default(),
         }
     }
 }
@@ -205,6 +209,12 @@ impl Contract {
     #[must_use]
     pub const fn sifat(&self) -> Sifat {
         self.sifat
+    }
+
+    /// Which sheet of a workbook holds the table (the dialect's `sheetName` and `sheetNumber`).
+    #[must_use]
+    pub const fn sheet(&self) -> &Sheet {
+        &self.layout.sheet
     }
 
     /// The descriptor as it was given.
@@ -394,7 +404,37 @@ fn layout(props: &mut Props<'_, '_>, version1: bool) -> Layout {
         );
     }
     layout.item_keys = props.strings("itemKeys").map(|keys| keys.into_iter().map(str::to_owned).collect());
+    layout.sheet = sheet(props, &layout.header_rows);
     layout
+}
+
+/// The dialect's choice among the sheets of a workbook; `excel` is how version 1 wrote it.
+fn sheet(props: &mut Props<'_, '_>, header_rows: &[u64]) -> Sheet {
+    let mut sheet = Sheet {
+        name: props.string("sheetName").map(str::to_owned),
+        number: props.count("sheetNumber").and_then(|number| u32::try_from(number).ok()),
+        merged_rows: 0,
+    };
+    if sheet.number == Some(0) {
+        props.fault("sheetNumber", "lembar dihitung mulai 1", "sheets are counted from 1");
+    }
+    // A cell merged over several columns is the upper line of each of their labels.
+    if let [_, .., last] = header_rows {
+        sheet.merged_rows = u32::try_from(*last).unwrap_or(u32::MAX);
+    }
+    if let Some(Value::Object(excel)) = props.raw("excel") {
+        match excel.get("sheet") {
+            Some(Value::String(name)) if sheet.name.is_none() => sheet.name = Some(name.clone()),
+            Some(Value::Number(number)) if sheet.number.is_none() => {
+                sheet.number = number.as_u64().and_then(|number| u32::try_from(number).ok());
+            }
+            _ => {}
+        }
+        if excel.get("fillMergedCells") == Some(&Value::Bool(true)) {
+            sheet.merged_rows = u32::MAX;
+        }
+    }
+    sheet
 }
 
 fn fields_match(props: &mut Props<'_, '_>) -> FieldsMatch {

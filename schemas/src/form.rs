@@ -9,7 +9,7 @@ use crate::canonical;
 use crate::lexical::duration::{Duration, duration};
 use crate::lexical::geo;
 use crate::lexical::number::{Decimal, NumberForm, Wide, integer, json_integer, number};
-use crate::lexical::temporal::{Stamp, TemporalForm, year, year_month};
+use crate::lexical::temporal::{DAY_MICROS, Stamp, TemporalForm, iso_date, iso_datetime, year, year_month};
 use crate::lexical::text::TextFormat;
 use crate::reader::rows::Tag;
 use crate::values::number_text;
@@ -153,7 +153,8 @@ impl Form {
     pub(crate) fn read(&self, text: &str, tag: Tag) -> Option<Logical> {
         match tag {
             Tag::Text => self.read_text(text),
-            Tag::Null | Tag::Missing => None,
+            Tag::Null | Tag::Missing | Tag::Error | Tag::NoValue => None,
+            Tag::Stamp => self.read_stamp(text),
             Tag::Number | Tag::Bool | Tag::Json => self.read_native(text, tag),
         }
     }
@@ -209,6 +210,18 @@ impl Form {
         })
     }
 
+    /// A date, time or duration that the source types as such: it satisfies every format of its type.
+    fn read_stamp(&self, text: &str) -> Option<Logical> {
+        Some(match self {
+            Self::Any => Logical::Text(text.to_owned()),
+            Self::Date(_) => Logical::Date(stamp_date(text)?),
+            Self::DateTime { zone, .. } => Logical::Stamp(in_zone(stamp_datetime(text)?, *zone)),
+            Self::Time(_) => Logical::Time(stamp_time(text)?),
+            Self::Duration => Logical::Duration(duration(text)?),
+            _ => return None,
+        })
+    }
+
     fn read_json(&self, value: &Value) -> Option<Logical> {
         let fits = match self {
             Self::Object => value.is_object(),
@@ -236,6 +249,25 @@ impl Form {
     fn accepts_value(&self, value: &Value) -> bool {
         self.read_value(value).is_some()
     }
+}
+
+/// The day of a typed date; of a date with a time only at midnight.
+pub(crate) fn stamp_date(text: &str) -> Option<i32> {
+    iso_date(text).or_else(|| {
+        let stamp = iso_datetime(text).filter(|stamp| !stamp.zoned && stamp.micros % DAY_MICROS == 0)?;
+        i32::try_from(stamp.micros / DAY_MICROS).ok()
+    })
+}
+
+/// A typed date with a time; a typed date is its midnight.
+pub(crate) fn stamp_datetime(text: &str) -> Option<Stamp> {
+    iso_datetime(text).or_else(|| Some(Stamp { micros: i64::from(iso_date(text)?) * DAY_MICROS, zoned: false }))
+}
+
+/// A typed time of day, with a fraction of the second or not.
+fn stamp_time(text: &str) -> Option<i64> {
+    let stamp = iso_datetime(&format!("1970-01-01T{text}"))?;
+    (!stamp.zoned && stamp.micros < DAY_MICROS).then_some(stamp.micros)
 }
 
 /// A value without a zone takes the one that the field declares.

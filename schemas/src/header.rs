@@ -96,11 +96,12 @@ fn missing(index: usize, field: &Field) -> HeaderFault {
     HeaderFault { rule: Rule::MissingLabel, field: Some(index), column: Some(index), label: field.name.clone() }
 }
 
-fn fit_by_name(contract: &Contract, labels: &[String]) -> Mapping {
+/// Fits the columns of a file that has names for them and no order that means anything.
+pub(crate) fn fit_by_name(contract: &Contract, labels: &[String]) -> Mapping {
     let fields = &contract.fields;
     let mode = contract.fields_match;
-    let only_known = matches!(mode, FieldsMatch::Equal | FieldsMatch::Superset);
-    let all_needed = matches!(mode, FieldsMatch::Equal | FieldsMatch::Subset);
+    let only_known = matches!(mode, FieldsMatch::Exact | FieldsMatch::Equal | FieldsMatch::Superset);
+    let all_needed = matches!(mode, FieldsMatch::Exact | FieldsMatch::Equal | FieldsMatch::Subset);
     let mut mapping = Mapping { sources: vec![None; fields.len()], width: labels.len(), ..Mapping::default() };
     for (column, label) in labels.iter().enumerate() {
         let known = fields.iter().position(|field| names(field, label, &contract.layout));

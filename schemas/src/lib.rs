@@ -7,6 +7,7 @@
 
 mod bare;
 mod canonical;
+mod cell_words;
 pub mod code_list;
 mod collect;
 mod column;
@@ -44,7 +45,8 @@ mod standard_tests;
 pub use contract::{Contract, MAX_FIELDS, Policy, Sifat};
 pub use descriptor::DescriptorError;
 pub use field::Field;
-pub use package::{Keep, Outcome, validate_package, validate_package_keeping};
+pub use package::{Cells, Keep, Outcome, validate_package, validate_package_keeping};
+pub use reader::cells::{Cell, CellFault, CellWriter, Foreign, Sheet};
 pub use reference::{NoReferences, ReferenceTable, References, Wanted};
 pub use report::page::{Line, Role, page};
 pub use report::rejected::{Records, RejectedCsv};

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::contract::{Contract, ENCODING_ERROR, REFERENCE_ERROR};
 use crate::descriptor::DescriptorError;
 use crate::digest::Checksum;
+use crate::reader::cells::{CellFault, Foreign, Sheet};
 use crate::reference::{ReferenceTable, References, Wanted};
 use crate::report::{Finding, Lang, Report, Text, io_words, speech};
 use crate::unpack::{Unpacked, is_gzip};
@@ -58,26 +59,33 @@ impl Outcome {
 /// Checks `data` as the first resource of the package.
 ///
 /// `data` is the bytes of that resource, or why they could not be opened. `load` gives the bytes of
-/// a path that the descriptor names: other tables, schemas and dialects in files of their own.
+/// a path that the descriptor names: other tables, schemas and dialects in files of their own. Foreign formats (XLSX, Parquet
+/// and the like) are not read here: [`validate_package_with`] takes a decoder for them.
 pub fn validate_package(
     descriptor: &Value,
     data: Result<&mut dyn Read, String>,
     load: &dyn Fn(&str) -> Option<Vec<u8>>,
     limits: Limits,
 ) -> Outcome {
-    validate_package_keeping(descriptor, data, load, limits, &mut |_, _, _| {})
+    let none = |_: Foreign, _: &Sheet| Err(std::io::Error::from(std::io::ErrorKind::Unsupported));
+    validate_package_keeping(descriptor, data, load, &none, limits, &mut |_, _, _| {})
 }
 
 /// Takes the bad rows of a file while it is checked: the contract, the head of the file
 /// ([`Validator::header_text`]) and the rows found since the last call.
 pub type Keep<'k> = dyn FnMut(&Contract, &str, Vec<RejectedRow>) + 'k;
 
-/// [`validate_package`] that hands out the bad rows. After the file its caller is told once more, with no rows, so that it
-/// knows the contract and the head of a file without any.
+/// Gives the cells of the first resource when it is in a foreign format, as [`crate::CellWriter`] writes them; a reading
+/// error of it may hold a [`CellFault`].
+pub type Cells<'c> = dyn Fn(Foreign, &Sheet) -> std::io::Result<Box<dyn Read>> + 'c;
+
+/// [`validate_package`] that decodes foreign formats by `cells` and hands out the bad rows. After the file its caller is
+/// told once more, with no rows, so that it knows the contract and the head of a file without any.
 pub fn validate_package_keeping(
     descriptor: &Value,
     data: Result<&mut dyn Read, String>,
     load: &dyn Fn(&str) -> Option<Vec<u8>>,
+    cells: &Cells<'_>,
     limits: Limits,
     keep: &mut Keep<'_>,
 ) -> Outcome {
@@ -118,7 +126,14 @@ pub fn validate_package_keeping(
         let rows = validator.take_rejected();
         keep(validator.contract(), validator.header_text(), rows);
     };
-    match check(contract, format, &mut source, resource(&descriptor, 0), load, limits, &mut keep) {
+    let described = resource(&descriptor, 0);
+    let checked = match format {
+        Format::Cells(foreign) => {
+            check_cells(contract, (foreign, cells), &mut source, described, limits, &mut keep)
+        }
+        format => check(contract, format, &mut source, described, load, limits, &mut keep),
+    };
+    match checked {
         Ok(report) => Outcome::of(report),
         Err(why) => {
             let why = io_words(why.kind());
@@ -273,8 +288,8 @@ fn format_named(resource: &Value, format: Option<&str>) -> Option<Format> {
     match format.or(own.as_deref()).or(ending) {
         Some("json" | "geojson") => Some(Format::Json),
         Some("ndjson" | "jsonl" | "jsonlines") => Some(Format::Ndjson),
-        Some("xlsx" | "xls" | "ods" | "parquet" | "arrow" | "yaml" | "sqlite") => None,
-        _ => Some(Format::Csv),
+        Some("yaml" | "sqlite") => None,
+        other => Some(other.and_then(Foreign::of_ending).map_or(Format::Csv, Format::Cells)),
     }
 }
 
@@ -339,6 +354,52 @@ fn check(
             "Berkas gzip rusak atau terpotong.".to_owned(),
             "The gzip file is damaged or cut off.".to_owned(),
         );
+    }
+    file_checks(&mut report, checksum, resource);
+    Ok(report)
+}
+
+/// Checks a resource in a foreign format by the cells that were decoded from it.
+fn check_cells(
+    contract: Arc<Contract>,
+    (format, cells): (Foreign, &Cells<'_>),
+    source: &mut dyn Read,
+    resource: &Value,
+    limits: Limits,
+    keep: &mut dyn FnMut(&mut Validator),
+) -> std::io::Result<Report> {
+    let mut decoded = cells(format, contract.sheet())?;
+    let mut validator = Validator::for_check(contract, Format::Cells(format), limits);
+    let mut buffer = vec![0_u8; READ_BYTES];
+    loop {
+        let read = match decoded.read(&mut buffer) {
+            Ok(read) => read,
+            Err(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<CellFault>()) {
+                Some(fault) => {
+                    validator.fail(fault);
+                    break;
+                }
+                None => return Err(error),
+            },
+        };
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+        if validator.push(bytes).is_err() {
+            break;
+        }
+        validator.take_batches();
+        keep(&mut validator);
+    }
+    drop(decoded);
+    let _ = validator.finish();
+    keep(&mut validator);
+    let mut report = validator.into_report();
+    let mut checksum = Checksum::new(resource.get("hash").and_then(Value::as_str));
+    if resource.get("hash").is_some() || resource.get("bytes").is_some() {
+        loop {
+            let read = source.read(&mut buffer)?;
+            let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+            checksum.update(bytes);
+        }
     }
     file_checks(&mut report, checksum, resource);
     Ok(report)

@@ -6,6 +6,8 @@
 //! 4. Keys and references are checked over the whole file (`keys.rs`).
 //! 5. Good rows are handed out, bad ones are set aside and put in words (`collect.rs`).
 
+mod sheets;
+
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
@@ -19,11 +21,13 @@ use crate::fatal;
 use crate::field::{Field, Rule};
 use crate::header::{self, Mapping};
 use crate::keys::{FirstRows, Keys};
+use crate::reader::cells::{CellFault, CellStop, Foreign};
 use crate::reader::csv::{CsvLimits, CsvReader, Scan};
 use crate::reader::decode::{DecodeStop, Decoder};
 use crate::reader::json::{JsonLimits, JsonReader, Names, Step};
 use crate::reader::rows::{KeyFault, MAX_SPAN, Rows, Tag};
 use crate::report::{Fatal, Finding, Lang, Notice, Report, Stats, Text, speech};
+use sheets::CellInput;
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub enum Format {
     Ndjson,
     /// One JSON document: an array of objects, or of arrays with the names first.
     Json,
+    /// The rows of a workbook or columnar file, as [`crate::CellWriter`] writes them.
+    Cells(Foreign),
 }
 
 /// What a file may cost. All sizes in bytes.
@@ -121,6 +127,7 @@ pub struct RejectedRow {
 enum Input {
     Csv(Box<CsvInput>),
     Json(Box<JsonReader>),
+    Cells(Box<CellInput>),
 }
 
 struct CsvInput {
@@ -196,6 +203,7 @@ impl Validator {
             Format::Ndjson | Format::Json => {
                 Input::Json(Box::new(json_input(&contract, &limits, format == Format::Ndjson)))
             }
+            Format::Cells(format) => Input::Cells(Box::new(CellInput::new(&contract, format, &limits))),
         };
         let itself = contract.foreign_keys.iter().any(|key| matches!(key.target, Target::Itself(_)));
         // The names of objects are the fields; other files say by their header what is where.
@@ -259,6 +267,14 @@ impl Validator {
         self.finished = true;
         self.core.finish_keys();
         Ok(())
+    }
+
+    /// The decoder of a foreign file failed: what it did not say itself. Nothing of the file may be kept.
+    pub fn fail(&mut self, fault: &CellFault) {
+        if let (Input::Cells(cells), None) = (&self.input, &self.core.fatal) {
+            let words = cells.words(&CellStop::Fault(fault.clone()), &self.core.limits);
+            self.core.fatal = Some(self.flush().err().unwrap_or(words));
+        }
     }
 
     /// The good rows found since the last call. Nothing may be kept for good before
@@ -337,6 +353,10 @@ impl Validator {
         let text = match &mut self.input {
             Input::Csv(csv) => &mut csv.reader.rows.text,
             Input::Json(json) => &mut json.rows.text,
+            Input::Cells(cells) => {
+                cells.reader.feed(bytes);
+                return self.drive(last).inspect_err(|fatal| self.core.fatal = Some(fatal.clone()));
+            }
         };
         let mut stop = self.decoder.decode(bytes, last, text).err();
         self.seen_text |= !text.is_empty();
@@ -355,6 +375,7 @@ impl Validator {
             let row = match &self.input {
                 Input::Csv(csv) => csv.reader.current_row(),
                 Input::Json(json) => json.current_row(),
+                Input::Cells(cells) => cells.reader.last_row(),
             };
             result = self.flush().and(Err(fatal::decode(stop, row, self.core.contract.encoding)));
         }
@@ -390,6 +411,7 @@ impl Validator {
         match &mut self.input {
             Input::Csv(csv) => drive_csv(csv, &mut self.core, last)?,
             Input::Json(json) => drive_json(json, &mut self.core, last)?,
+            Input::Cells(cells) => sheets::drive(cells, &mut self.core, last)?,
         }
         if last { self.flush() } else { Ok(()) }
     }
@@ -404,6 +426,10 @@ impl Validator {
             Input::Json(json) => {
                 self.core.process(&mut json.rows)?;
                 json.recycle();
+            }
+            Input::Cells(cells) => {
+                self.core.process(&mut cells.reader.rows)?;
+                cells.reader.recycle();
             }
         }
         Ok(())

@@ -14,5 +14,6 @@ mod proof;
 mod reading;
 mod reports;
 mod requests;
+mod sheets;
 mod support;
 mod tokens;

@@ -98,6 +98,16 @@ pub enum Format {
     Csv,
     /// One JSON object per line. Numbers carry every digit of the source.
     Ndjson,
+    /// Office Open XML workbook.
+    Xlsx,
+    /// Workbook of Excel 97 to 2003.
+    Xls,
+    /// OpenDocument spreadsheet.
+    Ods,
+    /// Apache Parquet.
+    Parquet,
+    /// Apache Arrow IPC, stream or file.
+    Arrow,
 }
 
 impl Format {
@@ -106,6 +116,11 @@ impl Format {
         match self {
             Format::Csv => "text/csv",
             Format::Ndjson => "application/x-ndjson",
+            Format::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            Format::Xls => "application/vnd.ms-excel",
+            Format::Ods => "application/vnd.oasis.opendocument.spreadsheet",
+            Format::Parquet => "application/vnd.apache.parquet",
+            Format::Arrow => "application/vnd.apache.arrow.stream",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The drop folder: files that a clerk or a program puts into a folder of the node.
 //!
 //! ```text
-//! folder/               new files: .csv, .ndjson, .jsonl
+//! folder/               new files: .csv, .ndjson, .jsonl, .xlsx, .xls, .ods, .parquet, .arrow
 //! folder/done/          what landed, with the report beside it if rows were refused
 //! folder/refused/       what did not, with the reason beside it: NAME.laporan.txt and NAME.laporan.json
 //! ```

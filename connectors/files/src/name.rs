@@ -21,6 +21,11 @@ pub fn format(name: &str) -> Option<Format> {
     match name.rsplit_once('.')?.1.to_ascii_lowercase().as_str() {
         "csv" => Some(Format::Csv),
         "ndjson" | "jsonl" => Some(Format::Ndjson),
+        "xlsx" | "xlsm" => Some(Format::Xlsx),
+        "xls" => Some(Format::Xls),
+        "ods" => Some(Format::Ods),
+        "parquet" => Some(Format::Parquet),
+        "arrow" | "arrows" | "feather" => Some(Format::Arrow),
         _ => None,
     }
 }

@@ -242,7 +242,7 @@ async fn the_key_is_of_the_name_and_the_content() {
 async fn what_can_never_be_taken_is_put_aside_with_the_reason() {
     let drop = Drop::new();
     drop.put("besar.csv", &"x".repeat(1001));
-    drop.put("buku.xlsx", "PK");
+    drop.put("buku.docx", "PK");
     drop.put("baik.csv", "id\n1\n");
     fs::write(drop.dir.path().join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"b\xff.csv")), "x")
         .unwrap();
@@ -253,7 +253,7 @@ async fn what_can_never_be_taken_is_put_aside_with_the_reason() {
     drop.files(later).settle(pull.ticket, LANDED).await.unwrap();
     assert!(drop.pull().await.is_none());
     assert!(drop.read("refused/besar.csv.laporan.txt").contains("batas 1000 bita"));
-    assert!(drop.read("refused/buku.xlsx.laporan.json").contains("unknown_format"));
+    assert!(drop.read("refused/buku.docx.laporan.json").contains("unknown_format"));
     assert!(drop.read("refused/b\u{fffd}.csv.laporan.json").contains("name_not_text"));
     assert_eq!(drop.read("refused/besar.csv").len(), 1001);
 }

@@ -32,7 +32,7 @@ use crate::contracts::Contracts;
 use crate::door::Entrance;
 use crate::flows::decompress::DecodeLimits;
 use crate::flows::intake::clear_quarantine;
-use crate::flows::{forward, land};
+use crate::flows::{foreign, forward, land};
 use crate::limits::Limits;
 use crate::refusal::{Kind, Refusal};
 use crate::tokens::Tokens;
@@ -68,6 +68,8 @@ pub struct App {
     pub connections: HashMap<Entrance, Arc<Semaphore>>,
     /// Places for deliveries that are being read.
     pub places: Places,
+    /// Places for foreign files that are being decoded.
+    pub workers: Semaphore,
     /// What the last look at the node's health found.
     pub health: tokio::sync::Mutex<Option<(Instant, Vec<&'static str>)>>,
     /// The deliveries that are being read now.
@@ -110,6 +112,7 @@ impl App {
             let folder = data.join(folder);
             std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
+        foreign::clear(&data.join("spool"));
         let (location, folder) = match config.node.store.as_str() {
             "" => (data.join("simpul.sqlite").display().to_string(), None),
             url => (url.to_owned(), Some(FolderLock::acquire(data)?)),
@@ -130,6 +133,7 @@ impl App {
             limits: Limits::new(quota),
             connections: connections(config.limits.connections),
             places: Places::new(config.limits.deliveries, config.limits.deliveries_per_source),
+            workers: Semaphore::new(config.limits.workers),
             health: tokio::sync::Mutex::default(),
             signer: Mutex::default(),
             receiving: Receiving::default(),

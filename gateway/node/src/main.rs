@@ -20,6 +20,7 @@ mod refusal;
 mod routes;
 mod serve;
 mod tokens;
+mod worker;
 
 use std::process::ExitCode;
 

@@ -76,7 +76,7 @@ pub static ROUTES: &[Route] = &[
 
     route!(GET  "/v1/datasets" Token DATA "datasets.list" "The datasets that the caller has an agreement for." query::datasets),
     route!(GET  "/v1/datasets/{dataset}" Token DATA "datasets.show" "One dataset: contract, metadata, version." query::dataset),
-    route!(POST "/v1/datasets/{dataset}/deliveries" Token DATA "deliveries.push" "Delivers rows: CSV, NDJSON or JSON, as it is or compressed with gzip or zstd. With ?dry_run=true nothing lands, and with Accept: application/x-ndjson the answer tells while the body is read what was found so far." ingest::push),
+    route!(POST "/v1/datasets/{dataset}/deliveries" Token DATA "deliveries.push" "Delivers rows: CSV, NDJSON, JSON, XLSX, XLS, ODS, Parquet or Arrow IPC, as it is or compressed with gzip or zstd. With ?dry_run=true nothing lands, and with Accept: application/x-ndjson the answer tells while the body is read what was found so far." ingest::push),
     route!(GET  "/v1/datasets/{dataset}/records" Token DATA "records.read" "Rows, page by page: ?select=a,b&column=op.value&limit=n&cursor=…" query::records),
     route!(GET  "/v1/datasets/{dataset}/extract" Token DATA "extract.read" "Everything that the caller may see, as Parquet, Arrow stream or CSV." extract::run),
     route!(GET  "/v1/deliveries/{delivery}" Token DATA "deliveries.show" "What became of a delivery: its state, report and receipt." ingest::show),

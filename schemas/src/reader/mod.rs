@@ -3,6 +3,7 @@
 // These files read foreign bytes: no index and no slice may panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice, clippy::panic, clippy::expect_used))]
 
+pub(crate) mod cells;
 pub(crate) mod csv;
 pub(crate) mod decode;
 pub(crate) mod json;

@@ -18,6 +18,12 @@ pub(crate) enum Tag {
     Bool,
     /// A JSON array or object, as written.
     Json,
+    /// A date, time or duration that the source types as such, in its ISO form.
+    Stamp,
+    /// An error value of a sheet, such as `#N/A`.
+    Error,
+    /// A formula whose value the file does not hold.
+    NoValue,
 }
 
 const LENGTH_BITS: u32 = 27;
@@ -67,7 +73,10 @@ impl Span {
             2 => Tag::Missing,
             3 => Tag::Number,
             4 => Tag::Bool,
-            _ => Tag::Json,
+            5 => Tag::Json,
+            6 => Tag::Stamp,
+            7 => Tag::Error,
+            _ => Tag::NoValue,
         }
     }
 
@@ -129,6 +138,8 @@ pub(crate) struct Rows {
     pub(crate) extras: Vec<(u32, u32, Span)>,
     /// JSON only: (row in this batch, key) of keys that no field has, and of keys given twice.
     pub(crate) key_faults: Vec<(u32, KeyFault)>,
+    /// The source types its cells as workbooks do.
+    pub(crate) typed: bool,
 }
 
 /// What is wrong with a row of JSON as a whole.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use simpul_certs::tls::{ClientOptions, OwnCertificate, client_config};
 use simpul_certs::trust::{TrustFiles, TrustStore};
 use simpul_core::digest::{Digest, Digester};
-use simpul_schemas::{Lang, spoken_count};
+use simpul_schemas::{Foreign, Lang, spoken_count};
 use tokio::io::AsyncWriteExt;
 use tokio_util::io::ReaderStream;
 
@@ -25,7 +25,7 @@ use crate::flows::ingest;
 pub struct PushOptions {
     /// Dataset to deliver to
     dataset: String,
-    /// File: .csv, .ndjson or .json, also with .gz or .zst
+    /// File: .csv, .ndjson, .json, .xlsx, .xls, .ods, .parquet or .arrow, also with .gz or .zst
     file: PathBuf,
     /// Check the file without delivering it
     #[arg(long)]
@@ -301,8 +301,9 @@ fn form_of(path: &Path) -> anyhow::Result<(&'static str, Option<&'static str>)> 
         Some("csv" | "txt" | "tsv") => "text/csv",
         Some("ndjson" | "jsonl") => "application/x-ndjson",
         Some("json") => "application/json",
+        Some(ending) if let Some(format) = Foreign::of_ending(ending) => ingest::media_type_of(format),
         _ => anyhow::bail!(
-            "the form of {} is not known: use .csv, .ndjson or .json (also with .gz or .zst)",
+            "the form of {} is not known: use .csv, .ndjson, .json, .xlsx, .xls, .ods, .parquet or .arrow (also with .gz or .zst)",
             path.display()
         ),
     };

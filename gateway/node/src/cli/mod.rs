@@ -102,6 +102,9 @@ enum Command {
     /// Receipts: verify offline
     #[command(subcommand)]
     Receipt(audit::ReceiptCommand),
+    /// Decode a foreign file for the node that starts this, under limits and without network
+    #[command(hide = true)]
+    Worker(crate::worker::child::Options),
     /// Print the configuration reference (Markdown)
     #[command(name = "config")]
     Config,
@@ -163,6 +166,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Link(command) => block_on(admin::link(command)),
         Command::Audit(command) => audit::run(command),
         Command::Receipt(command) => audit::receipt(command),
+        Command::Worker(options) => Ok(crate::worker::child::run(&options)),
         Command::Config => {
             print!("{}", crate::config::reference::markdown());
             Ok(ExitCode::SUCCESS)

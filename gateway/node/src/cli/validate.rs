@@ -8,10 +8,14 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::Value;
-use simpul_schemas::{Contract, Lang, Limits, Outcome, RejectedCsv, RejectedRow, io_words, validate_package_keeping};
+use simpul_schemas::{
+    Contract, Foreign, Lang, Limits, Outcome, RejectedCsv, RejectedRow, Sheet, io_words, validate_package_keeping,
+};
 
 use super::output;
+use crate::config;
 use crate::flows::workbook::Workbook;
+use crate::worker::Worker;
 
 /// Errors that are listed one by one; all are counted.
 const MAX_ERRORS: usize = 100_000;
@@ -49,13 +53,16 @@ pub fn run(options: &Options) -> ExitCode {
             return ExitCode::from(3);
         }
     };
-    let descriptor: Value = match serde_json::from_str(&text) {
+    let mut descriptor: Value = match serde_json::from_str(&text) {
         Ok(descriptor) => descriptor,
         Err(error) => {
             eprintln!("simpul: {}: {error}", options.descriptor.display());
             return ExitCode::from(2);
         }
     };
+    if let Some(data) = &options.data {
+        say_format(&mut descriptor, data);
+    }
     let folder = options.descriptor.parent().unwrap_or(Path::new("."));
     let load = |path: &str| inside(folder, path).and_then(|path| std::fs::read(path).ok());
     let mut opened = open(options.data.as_deref(), folder, &descriptor);
@@ -69,7 +76,11 @@ pub fn run(options: &Options) -> ExitCode {
     };
     let mut kept = Kept::new(options, language);
     let limits = Limits { errors: MAX_ERRORS, ..Limits::default() };
-    let outcome = validate_package_keeping(&descriptor, data, &load, limits, &mut |contract, head, rows| {
+    let cells = |format: Foreign, sheet: &Sheet| {
+        let file = path_of(options.data.as_deref(), folder, &descriptor)?;
+        Ok(Box::new(Worker::start(File::open(file)?, format, sheet, &config::Limits::default())?) as Box<dyn Read>)
+    };
+    let outcome = validate_package_keeping(&descriptor, data, &load, &cells, limits, &mut |contract, head, rows| {
         kept.take(contract, head, &rows)
     });
     if let Err(error) = tell(options, &outcome, kept, language) {
@@ -82,18 +93,22 @@ pub fn run(options: &Options) -> ExitCode {
 /// The data to check: the file that was named, else that of the first resource, else what the resource itself holds.
 fn open(data: Option<&Path>, folder: &Path, descriptor: &Value) -> std::io::Result<Box<dyn Read>> {
     let resource = descriptor.pointer("/resources/0").unwrap_or(descriptor);
+    if let (None, Some(held)) = (data, resource.get("data")) {
+        let bytes = held.as_str().map_or_else(|| held.to_string(), str::to_owned).into_bytes();
+        return Ok(Box::new(std::io::Cursor::new(bytes)));
+    }
+    Ok(Box::new(File::open(path_of(data, folder, descriptor)?)?))
+}
+
+/// The file that was named, else that of the first resource.
+fn path_of(data: Option<&Path>, folder: &Path, descriptor: &Value) -> std::io::Result<PathBuf> {
+    if let Some(data) = data {
+        return Ok(data.to_owned());
+    }
+    let resource = descriptor.pointer("/resources/0").unwrap_or(descriptor);
     let path = resource.get("path").or_else(|| resource.get("url"));
-    let path = path.and_then(|path| path.get(0).unwrap_or(path).as_str());
-    let file = match (data, path) {
-        (Some(data), _) => data.to_owned(),
-        (None, Some(path)) => inside(folder, path).ok_or(std::io::ErrorKind::PermissionDenied)?,
-        (None, None) => {
-            let held = resource.get("data").ok_or(std::io::ErrorKind::NotFound)?;
-            let bytes = held.as_str().map_or_else(|| held.to_string(), str::to_owned).into_bytes();
-            return Ok(Box::new(std::io::Cursor::new(bytes)));
-        }
-    };
-    Ok(Box::new(File::open(file)?))
+    let path = path.and_then(|path| path.get(0).unwrap_or(path).as_str()).ok_or(std::io::ErrorKind::NotFound)?;
+    Ok(inside(folder, path).ok_or(std::io::ErrorKind::PermissionDenied)?)
 }
 
 fn tell(options: &Options, outcome: &Outcome, kept: Kept, language: Lang) -> anyhow::Result<()> {
@@ -179,6 +194,18 @@ impl Kept {
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(())
+    }
+}
+
+/// The file at hand may be a workbook where the contract expects CSV, or the other way round: its name decides, as the media
+/// type does for a delivery.
+fn say_format(descriptor: &mut Value, data: &Path) {
+    let ending = data.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let Some(resource) = descriptor.pointer_mut("/resources/0").and_then(Value::as_object_mut) else { return };
+    let foreign = |word: &Value| word.as_str().and_then(Foreign::of_ending).is_some();
+    let text = matches!(ending.as_str(), "csv" | "tsv" | "ndjson" | "jsonl" | "json");
+    if Foreign::of_ending(&ending).is_some() || text && resource.get("format").is_some_and(foreign) {
+        resource.insert("format".to_owned(), ending.into());
     }
 }
 

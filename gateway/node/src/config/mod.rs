@@ -188,6 +188,19 @@ pub struct Limits {
     /// Bytes of memory for the primary and unique keys of one delivery: about 100 for each row.
     #[schemars(range(min = 1_048_576))]
     pub key_bytes: usize,
+    /// Bytes of address space of the process that decodes a foreign file (XLSX, XLS, ODS, Parquet, Arrow). XLSX needs little
+    /// of it; XLS and ODS are in memory as a whole, about 60 bytes a cell.
+    #[schemars(range(min = 134_217_728))]
+    pub worker_memory_bytes: u64,
+    /// Seconds of processor time for decoding one foreign file; a small one gets 10 and 5 more for each MiB.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub worker_cpu_s: u64,
+    /// Seconds that decoding a foreign file may go on without a row.
+    #[schemars(range(min = 1, max = 3600))]
+    pub worker_silence_s: u64,
+    /// Foreign files being decoded at the same time; one more waits. Times worker_memory_bytes it has to fit the machine.
+    #[schemars(range(min = 1, max = 100))]
+    pub workers: usize,
     /// Seconds without a byte after which a body is given up.
     #[schemars(range(min = 1, max = 600))]
     pub body_stall_s: u64,
@@ -238,6 +251,10 @@ impl Default for Limits {
             quarantine_total_bytes: 1 << 30,
             document_bytes: 64 << 20,
             key_bytes: 1 << 30,
+            worker_memory_bytes: 512 << 20,
+            worker_cpu_s: 300,
+            worker_silence_s: 60,
+            workers: 4,
             body_stall_s: 30,
             body_min_rate: 1000,
             header_s: 10,

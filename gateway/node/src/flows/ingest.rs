@@ -3,7 +3,8 @@
 //! 1. [`push`] reads the request's head: agreement, key, form, compression, digests.
 //! 2. [`run`] takes the key in the journal. A key that was used gives the stored answer, once the payload is known to be the
 //!    same; a key in use is a conflict.
-//! 3. [`take`] streams the body through `intake` into staged files and a report.
+//! 3. [`take`] streams the body through `intake` into staged files and a report; one in a foreign format takes the way
+//!    round through `foreign` and a process that decodes it.
 //! 4. [`decide`] by the contract's policy: stage the accepted rows, or refuse the delivery.
 //! 5. `land` commits and gives the receipt.
 //!
@@ -26,13 +27,15 @@ use simpul_core::agreement::Operation;
 use simpul_core::delivery::{Delivery, RefusedBecause, RowCounts, State};
 use simpul_core::digest::Digest;
 use simpul_core::id::{AgencyCode, DatasetId};
-use simpul_schemas::{Contract, Format, Lang, Policy, Report, Validator};
+use simpul_lake::Stager;
+use simpul_schemas::{Contract, Foreign, Format, Lang, Policy, Report, Validator};
 use simpul_store::journal::{Begin, Record};
+use tokio::sync::mpsc::Receiver;
 
 use super::decompress::{Coding, Decompress};
 use super::intake::{Intake, IntakeError, Quarantine, Taken};
-use super::land;
 use super::rehearsal::{self, Watch};
+use super::{foreign, land};
 use crate::answer;
 use crate::app::App;
 use crate::auditing::Account;
@@ -56,12 +59,20 @@ pub const ORIGIN: HeaderName = HeaderName::from_static("simpul-origin");
 const MAX_EMPTY: u32 = 1000;
 
 /// The media types of deliveries.
-const MEDIA_TYPES: [(&str, Format); 5] = [
+const MEDIA_TYPES: [(&str, Format); 13] = [
     ("text/csv", Format::Csv),
     ("application/csv", Format::Csv),
     ("application/x-ndjson", Format::Ndjson),
     ("application/ndjson", Format::Ndjson),
     ("application/json", Format::Json),
+    ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", Format::Cells(Foreign::Xlsx)),
+    ("application/vnd.ms-excel.sheet.macroenabled.12", Format::Cells(Foreign::Xlsx)),
+    ("application/vnd.ms-excel", Format::Cells(Foreign::Xls)),
+    ("application/vnd.oasis.opendocument.spreadsheet", Format::Cells(Foreign::Ods)),
+    ("application/vnd.apache.parquet", Format::Cells(Foreign::Parquet)),
+    ("application/x-parquet", Format::Cells(Foreign::Parquet)),
+    ("application/vnd.apache.arrow.stream", Format::Cells(Foreign::Arrow)),
+    ("application/vnd.apache.arrow.file", Format::Cells(Foreign::Arrow)),
 ];
 
 /// A delivery that is about to be read.
@@ -261,9 +272,15 @@ fn media_type(value: Option<&str>) -> Result<Format, Refusal> {
     let essence = value.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let found = MEDIA_TYPES.iter().find(|(name, _)| *name == essence).map(|(_, format)| *format);
     found.ok_or_else(|| {
-        Refusal::new(Kind::MediaType, "send text/csv, application/x-ndjson or application/json")
-            .header(HeaderName::from_static("accept-post"), "text/csv, application/x-ndjson, application/json")
+        Refusal::new(Kind::MediaType, "send CSV, NDJSON, JSON, XLSX, XLS, ODS, Parquet or Arrow IPC")
+            .header(HeaderName::from_static("accept-post"), &MEDIA_TYPES.map(|(name, _)| name).join(", "))
     })
+}
+
+/// The media type under which a file in a foreign format is sent.
+pub fn media_type_of(format: Foreign) -> &'static str {
+    let found = MEDIA_TYPES.iter().find(|(_, known)| *known == Format::Cells(format));
+    found.map_or("application/octet-stream", |(name, _)| name)
 }
 
 fn coding(headers: &HeaderMap) -> Result<Coding, Refusal> {
@@ -376,31 +393,64 @@ pub(super) async fn journal_entry(app: &App, submission: &Submission) -> Result<
     })
 }
 
-/// Step 3: the body through the intake, on a thread of its own.
+/// Step 3: the body through the intake.
 async fn take(
     app: &Arc<App>,
     submission: &Submission,
     delivery: &Delivery,
-    mut body: Chunks,
+    body: Chunks,
     watch: Option<Watch>,
 ) -> Result<Taken, Refusal> {
+    if let Format::Cells(format) = submission.format {
+        return foreign::take(app, submission, delivery, format, body).await;
+    }
     let mut intake = intake(app, submission, delivery)?;
-    let (sender, mut receiver) = tokio::sync::mpsc::channel::<Bytes>(8);
-    let work = tokio::task::spawn_blocking(move || {
-        match watch {
-            Some(mut watch) => watch.take_all(&mut intake, &mut receiver)?,
-            None => {
-                while let Some(chunk) = receiver.blocking_recv() {
-                    intake.push(&chunk)?;
-                }
-            }
+    let intake = match watch {
+        None => pour(body, intake, Intake::push).await?,
+        Some(mut watch) => feed(body, move |body| watch.take_all(&mut intake, body).map(|()| intake)).await?,
+    };
+    let taken = tokio::task::spawn_blocking(move || intake.finish()).await.map_err(Refusal::internal)??;
+    if submission.expected.is_some_and(|expected| expected != taken.wire) {
+        app.lake.discard(&delivery.dataset, taken.staged.files).await?;
+        return Err(digest_mismatch());
+    }
+    Ok(taken)
+}
+
+/// The refusal of a body that is not what its sender announced.
+pub fn digest_mismatch() -> Refusal {
+    Refusal::new(Kind::DigestMismatch, "nothing of the body was kept")
+}
+
+/// Feeds a body to `taker`, on a thread of its own.
+///
+/// # Errors
+/// Why the body does not come, or is not taken.
+pub async fn pour<T: Send + 'static>(
+    body: Chunks,
+    mut taker: T,
+    push: fn(&mut T, &[u8]) -> Result<(), IntakeError>,
+) -> Result<T, Refusal> {
+    let drain = move |body: &mut Receiver<Bytes>| {
+        while let Some(chunk) = body.blocking_recv() {
+            push(&mut taker, &chunk)?;
         }
-        Ok::<_, IntakeError>(intake)
-    });
+        Ok(taker)
+    };
+    feed(body, drain).await
+}
+
+/// Runs `drain` on a thread of its own and gives it what comes.
+async fn feed<T: Send + 'static>(
+    mut body: Chunks,
+    drain: impl FnOnce(&mut Receiver<Bytes>) -> Result<T, IntakeError> + Send + 'static,
+) -> Result<T, Refusal> {
+    let (sender, mut receiver) = tokio::sync::mpsc::channel::<Bytes>(8);
+    let work = tokio::task::spawn_blocking(move || drain(&mut receiver));
     let mut broken = None;
     while let Some(chunk) = body.next().await {
         match chunk {
-            // When nobody receives, the intake has stopped; its reason comes below.
+            // When nobody receives, the taker has stopped; its reason comes below.
             Ok(chunk) if sender.send(chunk.clone()).await.is_err() => break,
             Ok(_) => {}
             Err(refusal) => {
@@ -410,25 +460,29 @@ async fn take(
         }
     }
     drop(sender);
-    let intake = work.await.map_err(Refusal::internal)??;
-    if let Some(refusal) = broken {
-        return Err(refusal);
-    }
-    let taken = tokio::task::spawn_blocking(move || intake.finish()).await.map_err(Refusal::internal)??;
-    if submission.expected.is_some_and(|expected| expected != taken.wire) {
-        app.lake.discard(&delivery.dataset, taken.staged.files).await?;
-        return Err(Refusal::new(Kind::DigestMismatch, "nothing of the body was kept"));
-    }
-    Ok(taken)
+    let taker = work.await.map_err(Refusal::internal)??;
+    broken.map_or(Ok(taker), Err)
 }
 
 fn intake(app: &App, submission: &Submission, delivery: &Delivery) -> Result<Intake, Refusal> {
-    let stager = app.lake.stage(&delivery.dataset, &delivery.id, &delivery.origin)?;
+    let (validator, stager, quarantine) = takers(app, submission, delivery)?;
     let contract = submission.contract.clone();
-    let validator = Validator::new(contract.clone(), submission.format, app.schema_limits());
-    let kept = if submission.dry_run { 0 } else { app.config.limits.quarantine_bytes };
-    let quarantine = Quarantine::new(app.quarantine_path(&delivery.id), kept);
     Ok(Intake::new(contract, validator, submission.coding, app.decode_limits(), stager, quarantine)?)
+}
+
+/// What takes the rows of a delivery: their check, their staging, and the file of the refused.
+///
+/// # Errors
+/// When nothing can be staged.
+pub fn takers(
+    app: &App,
+    submission: &Submission,
+    delivery: &Delivery,
+) -> Result<(Validator, Stager, Quarantine), Refusal> {
+    let stager = app.lake.stage(&delivery.dataset, &delivery.id, &delivery.origin)?;
+    let validator = Validator::new(submission.contract.clone(), submission.format, app.schema_limits());
+    let kept = if submission.dry_run { 0 } else { app.config.limits.quarantine_bytes };
+    Ok((validator, stager, Quarantine::new(app.quarantine_path(&delivery.id), kept)))
 }
 
 /// Step 4: what the contract's policy makes of the report.

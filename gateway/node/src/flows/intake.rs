@@ -16,7 +16,9 @@ use arrow_array::{RecordBatch, UInt32Array};
 use simpul_core::delivery::{Mode, Staged};
 use simpul_core::digest::Digest;
 use simpul_lake::{LakeError, Stager};
-use simpul_schemas::{AcceptedBatch, Contract, Fatal, News, RejectedRow, Report, Text, Validator, canonical_text};
+use simpul_schemas::{
+    AcceptedBatch, CellFault, Contract, Fatal, News, RejectedRow, Report, Text, Validator, canonical_text,
+};
 
 use super::decompress::{Coding, DecodeLimits, Decompress, Sink};
 
@@ -114,22 +116,58 @@ impl Intake {
     /// cannot be made durable.
     pub fn finish(self) -> Result<Taken, IntakeError> {
         let ended = self.0.finish()?;
-        let mut rows = ended.sink;
-        if rows.unreadable.is_none() {
-            rows.check(|rows| rows.validator.finish().is_ok())?;
-        }
-        rows.quarantine.close()?;
-        let Rows { validator, stager, unreadable, .. } = rows;
-        let (report, files) = match unreadable {
-            Some(report) => (report, Vec::new()),
-            None => (validator.into_report(), stager.finish()?),
-        };
-        let staged = Staged { counts: report.counts(), payload: ended.payload, files };
-        Ok(Taken { staged, wire: ended.wire, report })
+        ended.sink.finish(ended.wire, ended.payload)
+    }
+}
+
+/// A file that was decoded elsewhere being taken: the records of its cells instead of its bytes.
+pub struct CellIntake(Rows);
+
+impl CellIntake {
+    /// A pipe for one file of `contract`, as [`Intake::new`].
+    pub const fn new(contract: Arc<Contract>, validator: Validator, stager: Stager, quarantine: Quarantine) -> Self {
+        Self(Rows { contract, validator, stager, quarantine, unreadable: None })
+    }
+
+    /// Takes the next records. Says whether more are wanted.
+    ///
+    /// # Errors
+    /// The first [`IntakeError`].
+    pub fn push(&mut self, records: &[u8]) -> Result<bool, IntakeError> {
+        self.0.take(records)?;
+        Ok(self.0.unreadable.is_none())
+    }
+
+    /// The decoder failed.
+    pub fn fail(&mut self, fault: &CellFault) {
+        self.0.validator.fail(fault);
+        self.0.unreadable.get_or_insert_with(|| self.0.validator.report());
+    }
+
+    /// The file is complete, or cannot be read; its digests are `wire` and `payload`.
+    ///
+    /// # Errors
+    /// As [`Intake::finish`].
+    pub fn finish(self, wire: Digest, payload: Digest) -> Result<Taken, IntakeError> {
+        self.0.finish(wire, payload)
     }
 }
 
 impl Rows {
+    fn finish(mut self, wire: Digest, payload: Digest) -> Result<Taken, IntakeError> {
+        if self.unreadable.is_none() {
+            self.check(|rows| rows.validator.finish().is_ok())?;
+        }
+        self.quarantine.close()?;
+        let Self { validator, stager, unreadable, .. } = self;
+        let (report, files) = match unreadable {
+            Some(report) => (report, Vec::new()),
+            None => (validator.into_report(), stager.finish()?),
+        };
+        let staged = Staged { counts: report.counts(), payload, files };
+        Ok(Taken { staged, wire, report })
+    }
+
     /// Takes one step of validation and moves what came of it to the stager and to quarantine.
     fn check(&mut self, step: impl FnOnce(&mut Self) -> bool) -> Result<(), IntakeError> {
         if !step(self) {

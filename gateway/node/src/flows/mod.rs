@@ -2,6 +2,7 @@
 
 pub mod decompress;
 pub mod extract;
+pub mod foreign;
 pub mod forward;
 pub mod ingest;
 pub mod intake;

@@ -21,7 +21,7 @@ use simpul_connector_api::{self as api, ConnectorError, PullLimits, Ticket};
 use simpul_core::audit::Outcome;
 use simpul_core::delivery::{Delivery, Mode, State};
 use simpul_core::id::ConnectorId;
-use simpul_schemas::{Contract, Format, Lang};
+use simpul_schemas::{Contract, Foreign, Format, Lang};
 use simpul_store::connectors::{Connector, ConnectorCheckpoint, Run, RunOutcome};
 use tracing::{info, warn};
 
@@ -131,6 +131,11 @@ async fn deliver(app: &Arc<App>, connector: &Connector, pull: api::Pull) -> Resu
         format: match pull.format {
             api::Format::Csv => Format::Csv,
             api::Format::Ndjson => Format::Ndjson,
+            api::Format::Xlsx => Format::Cells(Foreign::Xlsx),
+            api::Format::Xls => Format::Cells(Foreign::Xls),
+            api::Format::Ods => Format::Cells(Foreign::Ods),
+            api::Format::Parquet => Format::Cells(Foreign::Parquet),
+            api::Format::Arrow => Format::Cells(Foreign::Arrow),
         },
         coding: Coding::Identity,
         expected: None,
