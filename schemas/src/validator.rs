@@ -25,7 +25,7 @@ use crate::reader::cells::{CellFault, CellStop, Foreign};
 use crate::reader::csv::{CsvLimits, CsvReader, Scan};
 use crate::reader::decode::{DecodeStop, Decoder};
 use crate::reader::json::{JsonLimits, JsonReader, Names, Step};
-use crate::reader::rows::{KeyFault, MAX_SPAN, Rows, Tag};
+use crate::reader::rows::{KeyFault, MAX_SPAN, Rows, Span, Tag};
 use crate::report::{Fatal, Finding, Lang, Notice, Report, Stats, Text, speech};
 use sheets::CellInput;
 
@@ -814,7 +814,7 @@ impl Core {
 
 /// Marks the rows in which no field has a value and no other column has any content.
 fn mark_blank(rows: &mut Rows, contract: &Contract, mapping: &Mapping) {
-    let Rows { text, scratch, width, cells, rows, extras, .. } = rows;
+    let Rows { text, scratch, width, cells, rows, extras, key_faults, .. } = rows;
     let mut fields: Vec<Option<&Field>> = vec![None; *width];
     for (field, source) in contract.fields.iter().zip(&mapping.sources) {
         if let Some(slot) = source.and_then(|column| fields.get_mut(column)) {
@@ -831,8 +831,17 @@ fn mark_blank(rows: &mut Rows, contract: &Contract, mapping: &Mapping) {
             (Tag::Text, Some(field)) => field.missing.contains(span.read(text, scratch)),
             (_, Some(_)) => false,
             (_, None) => span.len() == 0,
-        }) && !extras.iter().any(|(of, _, span)| *of as usize == row && span.len() > 0);
+        }) && !extras_of(extras, row).any(|span| span.len() > 0)
+            // A row of JSON that names only what no field has is not empty: its names are wrong.
+            && key_faults.binary_search_by_key(&row, |(of, _)| *of as usize).is_err();
     }
+}
+
+/// The cells of a row that no column has. They stand in the order of the rows.
+fn extras_of(extras: &[(u32, u32, Span)], row: usize) -> impl Iterator<Item = &Span> {
+    let first = extras.partition_point(|(of, ..)| (*of as usize) < row);
+    let rest = extras.get(first..).unwrap_or_default();
+    rest.iter().take_while(move |(of, ..)| *of as usize == row).map(|(.., span)| span)
 }
 
 /// Faults that the shape of a row already shows.
