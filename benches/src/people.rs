@@ -164,11 +164,11 @@ impl People {
         let mut born = format!("{}-{:02}-{:02}", 1930 + roll(95), 1 + roll(12), 1 + roll(28));
         let sex = if kind == Some(3) { "X" } else { pick(&["L", "P"], roll(2)) };
         let marital = pick(&MARITAL, roll(5));
-        let address = match roll(12) {
+        let address = match roll(20) {
             0 => "-".to_owned(),
             _ => {
                 let street = pick(&STREETS, roll(8));
-                format!("Jl. {street} No. {} RT {:03} RW {:03}", 1 + roll(400), 1 + roll(30), 1 + roll(15))
+                format!("Jalan {street} No. {} RT {:03} RW {:03}", 1 + roll(400), 1 + roll(30), 1 + roll(15))
             }
         };
         let mut income = if roll(5) == 0 { String::new() } else { format!("{}.{:02}", roll(25_000_000), roll(100)) };
