@@ -26,10 +26,10 @@ pub const BAD_KINDS: [&str; 10] = [
     "integer out of bounds",
     "last cell missing",
 ];
-/// Those of [`BAD_KINDS`] that only keys find.
-const KEY_KINDS: [u64; 2] = [1, 7];
+/// That of [`BAD_KINDS`] that only the primary key finds.
+const KEY_KIND: u64 = 7;
 const COLUMNS: &str =
-    "nik,nama,kode_kecamatan,tanggal_lahir,jenis_kelamin,status_kawin,pekerjaan,pendapatan,jumlah_anggota,tahun_data";
+    "nik,nama,kode_kecamatan,tanggal_lahir,jenis_kelamin,status_kawin,alamat,pendapatan,jumlah_anggota,tahun_data";
 const FIRST: [&str; 16] = [
     "Siti", "Budi", "Agus", "Dewi", "Sri", "Eko", "Ni Made", "Muhammad", "Nur", "Andi", "Rina", "Yohanes", "Fitri",
     "I Wayan", "Maria", "Hendra",
@@ -52,19 +52,19 @@ const LAST: [&str; 16] = [
     "Goreti",
     "Saputra",
 ];
-const WORK: [&str; 8] =
-    ["Petani", "Nelayan", "Guru", "Wiraswasta", "Karyawan swasta", "Pegawai negeri", "Mengurus rumah tangga", "-"];
+const MIDDLE: [&str; 8] = ["Nur", "Dwi", "Tri", "Ayu", "Putra", "Kurnia", "Indah", "Adi"];
+const STREETS: [&str; 8] =
+    ["Mawar", "Melati", "Pahlawan", "Merdeka", "Diponegoro", "Kartini", "Pelabuhan", "Gajah Mada"];
 const MARITAL: [&str; 5] = ["belum kawin", "kawin", "cerai hidup", "cerai mati", ""];
 
-/// The contract; without primary and foreign key when `keys` is false.
+/// The contract; without its primary key when `primary_key` is false.
 ///
 /// # Errors
 /// When the file that is compiled in is no JSON.
-pub fn descriptor(keys: bool) -> Result<Value> {
+pub fn descriptor(primary_key: bool) -> Result<Value> {
     let mut descriptor: Value = serde_json::from_str(include_str!("../penduduk-uji.json"))?;
-    if !keys && let Some(schema) = descriptor.pointer_mut("/resources/0/schema").and_then(Value::as_object_mut) {
+    if !primary_key && let Some(schema) = descriptor.pointer_mut("/resources/0/schema").and_then(Value::as_object_mut) {
         schema.remove("primaryKey");
-        schema.remove("foreignKeys");
     }
     Ok(descriptor)
 }
@@ -105,10 +105,10 @@ impl References for Lists {
 /// What a check of the rows must come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// Bad rows with keys checked.
+    /// Bad rows with the primary key checked.
     pub bad: u64,
     /// Bad rows without.
-    pub bad_without_keys: u64,
+    pub bad_without_key: u64,
 }
 
 /// The register: the same rows for the same area codes, always.
@@ -129,11 +129,11 @@ impl People {
     /// When they cannot be written.
     pub fn write(&self, rows: u64, bad: bool, out: &mut impl Write) -> io::Result<Expected> {
         writeln!(out, "{COLUMNS}")?;
-        let mut expected = Expected { bad: 0, bad_without_keys: 0 };
+        let mut expected = Expected { bad: 0, bad_without_key: 0 };
         for row in 0..rows {
             let kind = (bad && row % BAD_EVERY == BAD_EVERY - 1).then_some(row / BAD_EVERY % BAD_KINDS.len() as u64);
             expected.bad += u64::from(kind.is_some());
-            expected.bad_without_keys += u64::from(kind.is_some_and(|kind| !KEY_KINDS.contains(&kind)));
+            expected.bad_without_key += u64::from(kind.is_some_and(|kind| kind != KEY_KIND));
             out.write_all(self.row(row, kind).as_bytes())?;
         }
         Ok(expected)
@@ -159,11 +159,18 @@ impl People {
             dice % sides
         };
         let mut nik = self.nik(row);
-        let mut name = format!("{} {}", pick(&FIRST, roll(16)), pick(&LAST, roll(16)));
+        let mut name = format!("{} {} {}", pick(&FIRST, roll(16)), pick(&MIDDLE, roll(8)), pick(&LAST, roll(16)));
         let mut area = self.area(row).to_owned();
         let mut born = format!("{}-{:02}-{:02}", 1930 + roll(95), 1 + roll(12), 1 + roll(28));
         let sex = if kind == Some(3) { "X" } else { pick(&["L", "P"], roll(2)) };
-        let (marital, work) = (pick(&MARITAL, roll(5)), pick(&WORK, roll(8)));
+        let marital = pick(&MARITAL, roll(5));
+        let address = match roll(20) {
+            0 => "-".to_owned(),
+            _ => {
+                let street = pick(&STREETS, roll(8));
+                format!("Jalan {street} No. {} RT {:03} RW {:03}", 1 + roll(400), 1 + roll(30), 1 + roll(15))
+            }
+        };
         let mut income = if roll(5) == 0 { String::new() } else { format!("{}.{:02}", roll(25_000_000), roll(100)) };
         let mut members = if roll(10) == 0 { String::new() } else { (1 + roll(9)).to_string() };
         let mut year = format!(",{}", 2020 + roll(7));
@@ -179,7 +186,7 @@ impl People {
             Some(9) => year.clear(),
             _ => {}
         }
-        format!("{nik},{name},{area},{born},{sex},{marital},{work},{income},{members}{year}\n")
+        format!("{nik},{name},{area},{born},{sex},{marital},{address},{income},{members}{year}\n")
     }
 }
 
@@ -201,11 +208,11 @@ mod tests {
 
     use super::*;
 
-    fn refused(keys: bool) -> (Expected, u64) {
+    fn refused(primary_key: bool) -> (Expected, u64) {
         let lists = Lists::load().unwrap();
         let mut file = Vec::new();
         let expected = People::new(lists.areas().unwrap()).write(20_000, true, &mut file).unwrap();
-        let contract = Contract::compile(&descriptor(keys).unwrap(), &lists).unwrap();
+        let contract = Contract::compile(&descriptor(primary_key).unwrap(), &lists).unwrap();
         let mut validator = Validator::new(Arc::new(contract), Format::Csv, Limits::default());
         validator.push(&file).unwrap();
         validator.finish().unwrap();
@@ -219,8 +226,17 @@ mod tests {
     }
 
     #[test]
-    fn without_keys_two_kinds_pass() {
+    fn a_row_is_as_long_as_those_of_the_goal() {
+        // 588 MB for 5,000,000 rows.
+        let mut file = Vec::new();
+        People::new(Lists::load().unwrap().areas().unwrap()).write(20_000, true, &mut file).unwrap();
+        let each = file.len() as f64 / 20_000.0;
+        assert!((each - 117.6).abs() < 2.0, "{each} bytes a row");
+    }
+
+    #[test]
+    fn without_the_key_one_kind_passes() {
         let (expected, found) = refused(false);
-        assert_eq!((expected.bad_without_keys, expected.bad_without_keys), (16, found));
+        assert_eq!((expected.bad_without_key, expected.bad_without_key), (18, found));
     }
 }

@@ -330,7 +330,7 @@ impl Report {
         })
     }
 
-    /// The report as a page of plain text. See [`page::page`] for its lines with their roles.
+    /// The report as a page of plain text. See [`crate::page()`] for its lines with their roles.
     #[must_use]
     pub fn to_text(&self, lang: Lang) -> String {
         page::plain(&page::page(&self.to_json(lang), lang))

@@ -5,8 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
+use simpul_tests::{Demo, unique};
 
 use super::lone::binary;
+use crate::support::{producer, records, register, sample, standard};
 
 /// A register of markets.
 fn markets(version: &str) -> Value {
@@ -144,5 +146,99 @@ fn a_descriptor_that_cannot_be_used_and_a_file_that_is_not_there_are_told_apart(
     }
     let (got, words, _) = contract(folder.path(), &["check", "baik.json", "baik.json"])?;
     ensure!(got == Some(0) && words.starts_with("KOMPATIBEL"), "{words}");
+    Ok(())
+}
+
+#[test]
+fn a_drafted_contract_takes_the_file_that_it_was_drafted_from_and_says_which_rows_it_does_not() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut file = "DAFTAR PASAR;;;\nKode Wilayah;Nama Pasar;Kios;Dibuka\n".to_owned();
+    for row in 0..40 {
+        file.push_str(&format!(
+            "64.02.{:02};Pasar {row};1.{:03};{:02}/03/2024\n",
+            1 + row % 8,
+            100 + row,
+            1 + row % 28
+        ));
+    }
+    std::fs::write(folder.path().join("pasar.csv"), &file)?;
+    let (status, _, words) = contract(folder.path(), &["infer", "pasar.csv", "-o", "draf.json"])?;
+    ensure!(status == Some(0) && words.contains("Sah: 40 baris"), "{status:?} {words}");
+    let draft: Value = serde_json::from_slice(&std::fs::read(folder.path().join("draf.json"))?)?;
+    let area = &draft["resources"][0]["schema"]["fields"][0];
+    ensure!(area["name"] == "kode_wilayah" && area["satudata"]["kodeReferensi"]["sistem"] == "kemendagri", "{area}");
+    ensure!(area["satudata"]["tebakan"]["kodeReferensi"]["keyakinan"].is_number(), "{area}");
+    let checked =
+        Command::new(binary()?).args(["validate", "draf.json", "pasar.csv"]).current_dir(folder.path()).output()?;
+    ensure!(checked.status.code() == Some(0), "{}", String::from_utf8_lossy(&checked.stdout));
+
+    file.push_str("64.02.01;Pasar x;banyak;01/03/2024\n");
+    std::fs::write(folder.path().join("pasar.csv"), &file)?;
+    let (status, out, words) = contract(folder.path(), &["infer", "pasar.csv", "--english"])?;
+    ensure!(status == Some(1) && words.contains("row 43") && words.contains("banyak"), "{status:?} {words}");
+    let told: Value = serde_json::from_str(&out)?;
+    ensure!(told["name"] == "pasar", "{told}");
+    // Bytes that are no UTF-8, far behind the head.
+    let mut bytes = file.into_bytes();
+    for row in 0..20_000 {
+        bytes.extend_from_slice(format!("64.02.01;Pasar {row};1.100;01/03/2024\n").as_bytes());
+    }
+    bytes.extend_from_slice(b"64.02.01;Pasar caf\xe9;1.100;01/03/2024\n");
+    std::fs::write(folder.path().join("pasar.csv"), &bytes)?;
+    let (_, out, _) = contract(folder.path(), &["infer", "pasar.csv"])?;
+    let told: Value = serde_json::from_str(&out)?;
+    ensure!(told["resources"][0]["encoding"] == "windows-1252", "{}", told["satudata"]);
+    ensure!(contract(folder.path(), &["infer", "pasar.parquet"])?.0 == Some(3), "a form that is not read");
+    Ok(())
+}
+
+#[tokio::test]
+async fn records_as_they_are_served_fit_the_exported_json_schema() -> anyhow::Result<()> {
+    let demo = Demo::shared();
+    let name = unique("sekolah");
+    register(demo, "kecamatan", &standard("sekolah", &name)).await.expect(201);
+    let producer = producer(demo, "kecamatan", &name).await;
+    producer.deliver(&name, sample("sekolah", "contoh.csv"), "text/csv", &[]).await.expect(201);
+    let folder = tempfile::tempdir()?;
+    let (status, out, words) = contract(folder.path(), &["export", "sekolah", "--to", "jsonschema"])?;
+    ensure!(status == Some(0), "{words}");
+    let schema: Value = serde_json::from_str(&out)?;
+    let checks = jsonschema::validator_for(&schema)?;
+    let served = records(&producer, &name, "").await;
+    ensure!(served.len() == 40, "{} records", served.len());
+    for record in &served {
+        let errors: Vec<String> = checks.iter_errors(record).map(|error| error.to_string()).collect();
+        ensure!(errors.is_empty(), "{errors:?} in {record}");
+    }
+    let (status, out, _) = contract(folder.path(), &["export", "sekolah", "--to", "odcs"])?;
+    ensure!(status == Some(0) && out.starts_with("apiVersion: v3.1.0\nkind: DataContract\n"), "{out}");
+    ensure!(contract(folder.path(), &["export", "tidak-ada", "--to", "odcs"])?.0 == Some(3), "no such contract");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refused_version_names_the_rule_who_would_break_and_the_number_it_needs() -> anyhow::Result<()> {
+    let demo = Demo::shared();
+    let mut next = markets("1.1.0");
+    let name = unique("pasar");
+    next["name"] = json!(name);
+    let mut first = next.clone();
+    first["version"] = json!("1.0.0");
+    register(demo, "kecamatan", &first).await.expect(201);
+    let producer = producer(demo, "kecamatan", &name).await;
+    field(&mut next, 3)["constraints"] = json!({"required": true});
+    field(&mut next, 1)["constraints"]["maximum"] = json!(10);
+    let refused = register(demo, "kecamatan", &next).await.wants(409);
+    let told = refused.json();
+    let detail = told["detail"].as_str().context("a detail")?;
+    for part in ["REQUIRED_ADD", "data lama", "2.0.0", "Masih ada 1 perubahan lain"] {
+        ensure!(
+            detail.contains(part) || part == "REQUIRED_ADD" && detail.contains("BOUND_TIGHTEN"),
+            "{part}: {detail}"
+        );
+    }
+    let rules: Vec<&str> = told["errors"].as_array().into_iter().flatten().filter_map(|e| e["rule"].as_str()).collect();
+    ensure!(rules.contains(&"REQUIRED_ADD") && rules.contains(&"BOUND_TIGHTEN"), "{told}");
+    ensure!(told["suggestedVersion"] == "2.0.0" && told["affected"]["producers"] == json!([producer.agency]), "{told}");
     Ok(())
 }

@@ -23,9 +23,9 @@ struct Options {
     /// Rows to generate.
     #[arg(long, default_value_t = 1_000_000)]
     rows: u64,
-    /// Check neither primary nor foreign key.
+    /// Check everything but the primary key.
     #[arg(long)]
-    no_keys: bool,
+    no_primary_key: bool,
     /// Keep the generated file here.
     #[arg(long)]
     file: Option<PathBuf>,
@@ -51,11 +51,11 @@ fn main() -> Result<()> {
     out.flush()?;
     drop(out);
 
-    let contract = Contract::compile(&descriptor(!options.no_keys)?, &lists)
+    let contract = Contract::compile(&descriptor(!options.no_primary_key)?, &lists)
         .map_err(|errors| anyhow!("the contract does not compile: {errors:?}"))?;
     let run = take(&file, &Arc::new(contract), &folder.path().join("lake"))?;
-    let Expected { bad, bad_without_keys } = expected;
-    let wanted = if options.no_keys { bad_without_keys } else { bad };
+    let Expected { bad, bad_without_key } = expected;
+    let wanted = if options.no_primary_key { bad_without_key } else { bad };
     ensure!(run.report.rows_refused == wanted, "{} rows refused instead of {wanted}", run.report.rows_refused);
     tell(&options, &run, std::fs::metadata(&file)?.len())
 }
@@ -98,7 +98,7 @@ fn stage(validator: &mut Validator, stager: &mut Stager) -> Result<()> {
 }
 
 fn tell(options: &Options, run: &Run, csv_bytes: u64) -> Result<()> {
-    let keys = if options.no_keys { "without keys" } else { "with primary and foreign key" };
+    let keys = if options.no_primary_key { "without primary key" } else { "with primary key" };
     let mut figures = Figures::new(format!("CSV → validated Parquet, {} rows, 10 columns, {keys}", options.rows));
     let (rows, mb, seconds) = (options.rows as f64, csv_bytes as f64 / 1e6, run.wall.as_secs_f64());
     figures.add("CSV", mb, "MB");

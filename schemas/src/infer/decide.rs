@@ -8,7 +8,7 @@ use super::meaning::{labels_area, labels_code, labels_coordinate, labels_person,
 use super::profile::{Column, Distinct, Example, Profile};
 use crate::report::Text;
 
-/// Cells against a type that is guessed all the same: one in fifty.
+/// Cells against a type that is guessed all the same: one, or one in fifty.
 const TOLERATED: u64 = 50;
 /// Cells from which a type is guessed although some cells are against it.
 const ENOUGH: u64 = 20;
@@ -209,7 +209,7 @@ fn typed(column: &Column, label: &[String], habit: &Habit, decision: &mut Decisi
             best = Some(rank);
         }
     }
-    let tolerated = |misses: u64| misses == 0 || real >= ENOUGH && misses * TOLERATED <= real;
+    let tolerated = |misses: u64| misses == 0 || real >= ENOUGH && misses <= (real / TOLERATED).max(1);
     match best {
         Some((misses, _, index)) if tolerated(misses) => chosen(column, index, real, habit, decision),
         _ => {
