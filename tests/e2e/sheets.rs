@@ -1,14 +1,13 @@
 //! Workbooks and columnar files: what lands from them, what is refused with row and column, and what only breaks the process
 //! that decodes it.
 
-use std::io::{Cursor, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use arrow::array::{ArrayRef, DictionaryArray, Int64Array, ListArray, RecordBatch, StringArray, types::Int32Type};
-use arrow::datatypes::{DataType, Field, Schema};
 use arrow::ipc::writer::{FileWriter, StreamWriter};
 use reqwest::{Method, RequestBuilder};
 use rust_xlsxwriter::{ExcelDateTime, Format, Formula, Workbook};
@@ -88,6 +87,7 @@ async fn records(case: &Case<'_>) -> anyhow::Result<Vec<Value>> {
 async fn a_dirty_workbook_is_refused_by_row_and_column_and_lands_when_it_is_corrected() -> anyhow::Result<()> {
     let (node, _turn) = node().await?;
     let mut case = Case::open(node, "xlsx").await?;
+    let clean = clean()?;
     let dirty = workbook(|sheet| {
         sheet.write(1, 0, "B1")?;
         sheet.write(1, 1, 6_402_010_101_010_001_i64 as f64)?;
@@ -110,20 +110,20 @@ async fn a_dirty_workbook_is_refused_by_row_and_column_and_lands_when_it_is_corr
         case.producer
             .request(Method::POST, &format!("{}?dry_run=true", case.path()))
             .header("content-type", XLSX)
-            .body(clean()?),
+            .body(clean.clone()),
     )
     .await?;
     ensure!((rehearsed.status, &rehearsed.body["state"]) == (200, &json!("dry_run")), "{}", rehearsed.body);
     case.is_unharmed().await?;
 
-    let answer = Answer::of(push(&case, "bersih", XLSX, clean()?)).await?;
+    let answer = Answer::of(push(&case, "bersih", XLSX, clean.clone())).await?;
     ensure!(answer.status == 201, "{}", answer.body);
     ensure!(answer.body["rows"] == json!({"total": 3, "accepted": 3, "refused": 0}), "{}", answer.body["rows"]);
-    let digest = simpul_core::digest::Digest::of(&clean()?);
+    let digest = simpul_core::digest::Digest::of(&clean);
     ensure!(answer.body["payload_sha256"] == json!(digest), "the digest is that of the file");
     case.expect_rows(5);
     case.is_unharmed().await?;
-    let again = Answer::of(push(&case, "bersih", XLSX, clean()?)).await?;
+    let again = Answer::of(push(&case, "bersih", XLSX, clean.clone())).await?;
     ensure!(again.status == 201 && again.header("idempotency-replayed") == "true", "{}", again.body);
     ensure!(again.bytes == answer.bytes, "the same delivery has the same answer");
     let other = Answer::of(push(&case, "bersih", XLSX, dirty)).await?;
@@ -227,20 +227,42 @@ async fn columns_of_parquet_and_arrow_are_found_by_name_and_land_as_their_values
     case.is_unharmed().await
 }
 
-/// An archive of stored or deflated members.
-fn zip(members: &[(&str, Vec<u8>)]) -> anyhow::Result<Vec<u8>> {
+/// One member of an archive, deflated.
+struct Member {
+    name: &'static str,
+    packed: Vec<u8>,
+    size: u32,
+    crc: u32,
+}
+
+fn member(name: &'static str, content: impl AsRef<[u8]>) -> anyhow::Result<Member> {
+    let content = content.as_ref();
+    let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    packer.write_all(content)?;
+    let mut crc = flate2::Crc::new();
+    crc.update(content);
+    Ok(Member { name, packed: packer.finish()?, size: u32::try_from(content.len())?, crc: crc.sum() })
+}
+
+/// A member of half a gibibyte of spaces that says to have `size` bytes.
+fn bomb(name: &'static str, size: u32) -> anyhow::Result<Member> {
+    let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    packer.write_all(&[b' '; 1 << 20])?;
+    // After a flush nothing refers to what came before: the same bytes unfold again.
+    packer.flush()?;
+    let piece = packer.get_ref().clone();
+    let packed = [piece.repeat(512), vec![3, 0]].concat();
+    Ok(Member { name, packed, size, crc: 0 })
+}
+
+fn zip(members: &[Member]) -> anyhow::Result<Vec<u8>> {
     let (mut out, mut directory) = (Vec::new(), Vec::new());
-    for (name, content) in members {
-        let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
-        packer.write_all(content)?;
-        let packed = packer.finish()?;
-        let mut crc = flate2::Crc::new();
-        crc.update(content);
+    for Member { name, packed, size, crc } in members {
         let at = u32::try_from(out.len())?;
         let mut head = vec![20, 0, 0, 0, 8, 0, 0, 0, 0, 0];
-        head.extend(crc.sum().to_le_bytes());
+        head.extend(crc.to_le_bytes());
         head.extend(u32::try_from(packed.len())?.to_le_bytes());
-        head.extend(u32::try_from(content.len())?.to_le_bytes());
+        head.extend(size.to_le_bytes());
         head.extend(u16::try_from(name.len())?.to_le_bytes());
         head.extend([0, 0]);
         out.extend(b"PK\x03\x04");
@@ -263,8 +285,11 @@ fn zip(members: &[(&str, Vec<u8>)]) -> anyhow::Result<Vec<u8>> {
     Ok(out)
 }
 
+/// Where a workbook keeps its shared texts.
+const SHARED: &str = "xl/sharedStrings.xml";
+
 /// A workbook of the given sheet and shared texts, written by hand.
-fn bare(sheet: Vec<u8>, shared: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+fn bare(sheet: &str, shared: Member) -> anyhow::Result<Vec<u8>> {
     const RELATIONS: &str = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
     let types = r#"<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/></Types>"#;
     let root = format!(
@@ -277,17 +302,19 @@ fn bare(sheet: Vec<u8>, shared: Vec<u8>) -> anyhow::Result<Vec<u8>> {
         r#"<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" Type="{RELATIONS}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>"#
     );
     zip(&[
-        ("[Content_Types].xml", types.into()),
-        ("_rels/.rels", root.into()),
-        ("xl/workbook.xml", book.into()),
-        ("xl/_rels/workbook.xml.rels", links.into()),
-        ("xl/sharedStrings.xml", shared),
-        ("xl/worksheets/sheet1.xml", sheet),
+        member("[Content_Types].xml", types)?,
+        member("_rels/.rels", root)?,
+        member("xl/workbook.xml", book)?,
+        member("xl/_rels/workbook.xml.rels", links)?,
+        shared,
+        member("xl/worksheets/sheet1.xml", sheet)?,
     ])
 }
 
-fn sheet_xml(cells: &str) -> Vec<u8> {
-    format!(r#"<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{cells}</sheetData></worksheet>"#).into()
+fn sheet_xml(cells: &str) -> String {
+    format!(
+        r#"<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{cells}</sheetData></worksheet>"#
+    )
 }
 
 const NO_TEXTS: &str =
@@ -302,8 +329,9 @@ fn bad_files() -> anyhow::Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
         inline("XFD1048576", "x")
     ));
     let greedy = r#"<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" count="4000000000" uniqueCount="4000000000"></sst>"#;
-    let spaces = vec![b' '; 512 << 20];
-    let bomb = bare(sheet_xml(""), spaces)?;
+    let shared = |xml: &str| member(SHARED, xml);
+    let honest = bare(&sheet_xml(""), bomb(SHARED, 512 << 20)?)?;
+    let lying = bare(&sheet_xml(""), bomb(SHARED, 1000)?)?;
     let good = batch(Arc::new(Int64Array::from(vec![1, 2, 3])))?;
     let (parquet, arrow) = (parquet(&good)?, arrow_stream(&good)?);
     let mut wide = parquet.clone();
@@ -313,9 +341,10 @@ fn bad_files() -> anyhow::Result<Vec<(&'static str, &'static str, Vec<u8>)>> {
     greedy_arrow[4..8].copy_from_slice(&[0xff, 0xff, 0xff, 0x7f]);
     let noise: Vec<u8> = (0..20_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     Ok(vec![
-        ("d09-bomb", XLSX, bomb),
-        ("d10-corner", XLSX, bare(corner, NO_TEXTS.into())?),
-        ("d11-count", XLSX, bare(sheet_xml(&inline("A1", "kode")), greedy.into())?),
+        ("d09-bomb", XLSX, honest),
+        ("d13-lie", XLSX, lying),
+        ("d10-corner", XLSX, bare(&corner, shared(NO_TEXTS)?)?),
+        ("d11-count", XLSX, bare(&sheet_xml(&inline("A1", "kode")), shared(greedy)?)?),
         ("d13-cut", XLSX, clean()?[..3000].to_vec()),
         ("d14-cut", PARQUET, parquet[..parquet.len() / 2].to_vec()),
         ("d14-footer", PARQUET, wide),
@@ -454,9 +483,9 @@ fn ods() -> anyhow::Result<Vec<u8>> {
     let content = r#"<?xml version="1.0"?><office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0" xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"><office:body><office:spreadsheet><table:table table:name="S"><table:table-row><table:table-cell office:value-type="string"><text:p>kode</text:p></table:table-cell><table:table-cell office:value-type="string"><text:p>jumlah</text:p></table:table-cell><table:table-cell office:value-type="string"><text:p>tanggal</text:p></table:table-cell></table:table-row><table:table-row><table:table-cell office:value-type="string"><text:p>D1</text:p></table:table-cell><table:table-cell office:value-type="float" office:value="7"><text:p>7</text:p></table:table-cell><table:table-cell office:value-type="date" office:date-value="2026-01-05"><text:p>05/01/26</text:p></table:table-cell></table:table-row><table:table-row table:number-rows-repeated="1048574"><table:table-cell table:number-columns-repeated="16384"/></table:table-row></table:table></office:spreadsheet></office:body></office:document-content>"#;
     let manifest = r#"<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"><manifest:file-entry manifest:full-path="/" manifest:media-type="application/vnd.oasis.opendocument.spreadsheet"/></manifest:manifest>"#;
     let mut archive = zip(&[
-        ("mimetype", MEDIA_TYPE.to_vec()),
-        ("content.xml", content.into()),
-        ("META-INF/manifest.xml", manifest.into()),
+        member("mimetype", MEDIA_TYPE)?,
+        member("content.xml", content)?,
+        member("META-INF/manifest.xml", manifest)?,
     ])?;
     stored_first(&mut archive, MEDIA_TYPE)?;
     Ok(archive)
