@@ -22,7 +22,7 @@ use simpul_tests::{Answer, Client, Demo, count, wait_until};
 /// The nodes, each the parent of the one before.
 const TIERS: [&str; 3] = ["kecamatan", "kabupaten", "provinsi"];
 /// From the kill to the first "ready", with another process start in between.
-const LONGEST_OUTAGE: Duration = Duration::from_secs(20);
+const LONGEST_OUTAGE: Duration = Duration::from_secs(90);
 /// A delivery that is not acknowledged for so long is stuck: no node stays away for longer than an outage.
 const STUCK: Duration = Duration::from_secs(90);
 const EVENTS: &str = "kejadian-112";
