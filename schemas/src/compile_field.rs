@@ -6,9 +6,10 @@ use serde_json::{Map, Value};
 use crate::descriptor::{DescriptorError, Props};
 use crate::field::{Allowed, Constraints, Field, Missing, Rule};
 use crate::form::{Form, Logical, PointForm};
+use crate::lexical::identity::Identity;
 use crate::lexical::number::NumberForm;
 use crate::lexical::pattern::Pattern;
-use crate::lexical::temporal::{TemporalForm, zone};
+use crate::lexical::temporal::{Names, TemporalForm, zone};
 use crate::lexical::text::TextFormat;
 
 /// What a field takes from the schema around it.
@@ -71,7 +72,9 @@ pub(crate) fn field(value: &Value, path: &str, around: &Around, errors: &mut Vec
     };
     let missing = Missing::new(missing.into_iter().chain(around.null_sequence.clone()).collect());
     let (constraints, required, unique) = constraints(&mut props, &form, &missing, around);
-    let personal = props.raw("satudata").and_then(|satudata| satudata.get("dataPribadi")).is_some_and(is_marked);
+    // A number that points to one person is personal data, whether or not somebody thought of marking it.
+    let inherent = matches!(&form, Form::Text(TextFormat::Identity(identity)) if identity.is_personal());
+    let personal = inherent || extension(&props, "dataPribadi").is_some_and(is_marked);
     let field = Field {
         name,
         title: props.string("title").map(str::to_owned),
@@ -125,10 +128,7 @@ fn form(props: &mut Props<'_, '_>) -> Option<Form> {
     };
     let format = props.string("format").unwrap_or("default");
     Some(match name {
-        "string" => match TextFormat::named(format) {
-            Some(format) => Form::Text(format),
-            None => return unknown_format(props, format),
-        },
+        "string" => text_form(props, format)?,
         "number" => Form::Number(number_form(props, true)),
         "integer" => Form::Integer(number_form(props, false)),
         "boolean" => boolean_form(props),
@@ -158,6 +158,25 @@ fn form(props: &mut Props<'_, '_>) -> Option<Form> {
             return None;
         }
     })
+}
+
+fn text_form(props: &mut Props<'_, '_>, format: &str) -> Option<Form> {
+    let Some(standard) = TextFormat::named(format) else { return unknown_format(props, format) };
+    let Some(own) = extension(props, "format") else { return Some(Form::Text(standard)) };
+    let identity = own.as_str().and_then(Identity::named);
+    if identity.is_none() || standard != TextFormat::Any {
+        props.fault(
+            "satudata/format",
+            "«satudata.format» harus nik, nkk, npwp, npsn atau telepon, tanpa «format» lain",
+            "“satudata.format” is nik, nkk, npwp, npsn or telepon, without another “format”",
+        );
+    }
+    identity.map(|identity| Form::Text(TextFormat::Identity(identity)))
+}
+
+/// A property of the field's `satudata` object.
+fn extension<'a>(props: &Props<'a, '_>, name: &str) -> Option<&'a Value> {
+    props.raw("satudata").and_then(|satudata| satudata.get(name))
 }
 
 fn unknown_format(props: &mut Props<'_, '_>, format: &str) -> Option<Form> {
@@ -198,7 +217,17 @@ fn boolean_form(props: &mut Props<'_, '_>) -> Form {
 }
 
 fn temporal(props: &mut Props<'_, '_>, format: &str) -> Option<TemporalForm> {
+    let names = match extension(props, "bahasa") {
+        None => Names::English,
+        Some(language) if language == "en" => Names::English,
+        Some(language) if language == "id" => Names::Indonesian,
+        Some(_) => {
+            props.fault("satudata/bahasa", "«bahasa» harus «id» atau «en»", "“bahasa” is “id” or “en”");
+            Names::English
+        }
+    };
     match TemporalForm::named(format) {
+        Ok(TemporalForm::Pattern(pattern)) => Some(TemporalForm::Pattern(pattern.in_language(names))),
         Ok(form) => Some(form),
         Err(directive) => {
             props.fault(
@@ -213,7 +242,7 @@ fn temporal(props: &mut Props<'_, '_>, format: &str) -> Option<TemporalForm> {
 
 fn datetime_form(props: &mut Props<'_, '_>, format: &str) -> Option<Form> {
     let form = temporal(props, format)?;
-    let declared = props.raw("satudata").and_then(|satudata| satudata.get("zonaWaktu"));
+    let declared = extension(props, "zonaWaktu");
     let offset = declared.and_then(Value::as_str).and_then(named_zone);
     if declared.is_some() && offset.is_none() {
         props.fault(

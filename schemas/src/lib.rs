@@ -5,6 +5,7 @@
 //! past ([`Validator`]): good rows come out as typed Arrow batches, bad ones with the row, column,
 //! rule and value named in a [`Report`]. Nothing here reads a clock, a file or a socket.
 
+pub mod across;
 mod canonical;
 pub mod code_list;
 mod collect;
@@ -37,7 +38,7 @@ mod engine_tests;
 pub use contract::{Contract, MAX_FIELDS, Policy, Sifat};
 pub use descriptor::DescriptorError;
 pub use field::Field;
-pub use package::{Keep, Outcome, validate_package, validate_package_keeping};
+pub use package::{Keep, Outcome, validate_package, validate_package_keeping, validate_package_with};
 pub use reference::{NoReferences, ReferenceTable, References, Wanted};
 pub use report::page::{Line, Role, page};
 pub use report::rejected::{Records, RejectedCsv};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use serde_json::{Value, json};
 
+use crate::across::RuleEngine;
 use crate::contract::{Contract, ENCODING_ERROR, REFERENCE_ERROR};
 use crate::descriptor::DescriptorError;
 use crate::digest::Checksum;
@@ -80,9 +81,27 @@ pub fn validate_package_keeping(
     limits: Limits,
     keep: &mut Keep<'_>,
 ) -> Outcome {
+    validate_package_with(descriptor, data, load, limits, None, keep)
+}
+
+/// [`validate_package_keeping`] with an expression language for the rules across columns. Without one they are not checked,
+/// and a notice says so.
+pub fn validate_package_with(
+    descriptor: &Value,
+    data: Result<&mut dyn Read, String>,
+    load: &dyn Fn(&str) -> Option<Vec<u8>>,
+    limits: Limits,
+    engine: Option<&dyn RuleEngine>,
+    keep: &mut Keep<'_>,
+) -> Outcome {
     let descriptor = inline(descriptor, load);
     let refs = Neighbours { descriptor: &descriptor, load, limits, known: RefCell::default() };
-    let contract = match Contract::compile(&descriptor, &refs) {
+    let compiled = Contract::compile(&descriptor, &refs);
+    let compiled = match engine {
+        Some(engine) => compiled.and_then(|contract| contract.with_rules(engine)),
+        None => compiled,
+    };
+    let contract = match compiled {
         Ok(contract) => contract,
         Err(errors) => return uncompiled(errors),
     };

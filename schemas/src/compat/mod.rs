@@ -20,6 +20,7 @@ mod keys;
 mod meaning;
 mod pattern;
 mod rule;
+mod rows;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -265,6 +266,7 @@ fn compare<L: CodeListHistory + ?Sized>(old: &Value, new: &Value, lists: &L) -> 
     fields::compare(&old, &new, &pairs, &mut report);
     files::compare(&old, &new, &pairs, &mut report);
     keys::compare(&old, &new, &pairs, lists, &mut report);
+    rows::compare(&old, &new, &mut report);
     meaning::compare(&old, &new, &pairs, &mut report);
     Ok(report.changes)
 }

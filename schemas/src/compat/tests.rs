@@ -509,3 +509,27 @@ fn schema() -> impl proptest::strategy::Strategy<Value = Value> {
         },
     )
 }
+
+#[test]
+fn rules_across_columns_break_when_they_refuse_more_and_warnings_never_do() {
+    let rule = |expression: &str, level: &str, tolerance: f64| {
+        json!({"aturan": [{"nama": "r", "ekspresi": expression, "tingkat": level, "toleransi": tolerance}]})
+    };
+    let at = |value: Value| vec![("/satudata", value)];
+    let (error, warning) = ("kesalahan", "peringatan");
+    run(vec![
+        ("ROW_RULE_ADD", vec![], at(rule("awak > 1", error, 0.0)), "-+-", Level::Major),
+        ("ROW_RULE_ADD", at(rule("awak > 1", warning, 0.0)), at(rule("awak > 1", error, 0.0)), "-+-", Level::Major),
+        ("ROW_RULE_REMOVE", at(rule("awak > 1", error, 0.0)), vec![], "+-+", Level::Minor),
+        ("ROW_RULE_REMOVE", at(rule("awak > 1", error, 0.0)), at(rule("awak > 1", warning, 0.0)), "+-+", Level::Minor),
+        ("ROW_RULE_CHANGE", at(rule("awak > 1", error, 0.0)), at(rule("awak > 2", error, 0.0)), "---", Level::Major),
+        ("ROW_RULE_CHANGE", at(rule("awak > 1", error, 2.0)), at(rule("awak > 1", error, 1.0)), "-+-", Level::Major),
+        ("ROW_RULE_LOOSEN", at(rule("awak > 1", error, 1.0)), at(rule("awak > 1", error, 2.0)), "+-+", Level::Minor),
+        ("ROW_RULE_WARNING", vec![], at(rule("awak > 1", warning, 0.0)), "+++", Level::Patch),
+        ("ROW_RULE_WARNING", at(rule("awak > 1", warning, 0.0)), at(rule("awak > 2", warning, 0.0)), "+++", Level::Patch),
+        ("ROW_RULE_WARNING", at(rule("awak > 1", warning, 0.0)), vec![], "+++", Level::Patch),
+    ]);
+    let same = with(&at(rule("awak > 1", error, 0.0)));
+    let spaced = with(&at(rule("awak  >  1", error, 0.0)));
+    assert_eq!(verdicts(&full(&same, &spaced)), "+++");
+}
