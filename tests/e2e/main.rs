@@ -13,5 +13,6 @@ mod proof;
 mod reading;
 mod reports;
 mod requests;
+mod rules;
 mod support;
 mod tokens;

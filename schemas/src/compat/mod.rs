@@ -19,8 +19,8 @@ mod files;
 mod keys;
 mod meaning;
 mod pattern;
-mod rule;
 mod rows;
+mod rule;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -72,7 +72,10 @@ fn rules<'a>(table: &Table<'a>) -> BTreeMap<&'a str, Across<'a>> {
         let expression = text("ekspresi").split_whitespace().collect::<Vec<_>>().join(" ");
         let tolerance = rule.get("toleransi").and_then(Value::as_f64).unwrap_or(0.0);
         let refuses = text("tingkat") != "peringatan";
-        (rule.get("nama").and_then(Value::as_str).unwrap_or_default(), Across { expression, tolerance, refuses, raw: rule })
+        (
+            rule.get("nama").and_then(Value::as_str).unwrap_or_default(),
+            Across { expression, tolerance, refuses, raw: rule },
+        )
     };
     list.into_iter().flatten().map(read).collect()
 }

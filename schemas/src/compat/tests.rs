@@ -350,7 +350,8 @@ fn nothing_changed_means_no_changes() {
         let result = check(&package, &package).unwrap();
         assert!(result.changes.is_empty() && result.compatible && result.producer);
         assert_eq!(result.mode, Mode::BackwardTransitive);
-        assert_eq!(result.suggested_version.as_deref(), Some("1.0.1"));
+        let patched = package["version"].as_str().unwrap().replace(".0.0", ".0.1");
+        assert_eq!(result.suggested_version, Some(patched));
     }
 }
 
@@ -512,9 +513,7 @@ fn schema() -> impl proptest::strategy::Strategy<Value = Value> {
 
 #[test]
 fn rules_across_columns_break_when_they_refuse_more_and_warnings_never_do() {
-    let rule = |expression: &str, level: &str, tolerance: f64| {
-        json!({"aturan": [{"nama": "r", "ekspresi": expression, "tingkat": level, "toleransi": tolerance}]})
-    };
+    let rule = |expression: &str, level: &str, tolerance: f64| json!({"aturan": [{"nama": "r", "ekspresi": expression, "tingkat": level, "toleransi": tolerance}]});
     let at = |value: Value| vec![("/satudata", value)];
     let (error, warning) = ("kesalahan", "peringatan");
     run(vec![
@@ -526,7 +525,13 @@ fn rules_across_columns_break_when_they_refuse_more_and_warnings_never_do() {
         ("ROW_RULE_CHANGE", at(rule("awak > 1", error, 2.0)), at(rule("awak > 1", error, 1.0)), "-+-", Level::Major),
         ("ROW_RULE_LOOSEN", at(rule("awak > 1", error, 1.0)), at(rule("awak > 1", error, 2.0)), "+-+", Level::Minor),
         ("ROW_RULE_WARNING", vec![], at(rule("awak > 1", warning, 0.0)), "+++", Level::Patch),
-        ("ROW_RULE_WARNING", at(rule("awak > 1", warning, 0.0)), at(rule("awak > 2", warning, 0.0)), "+++", Level::Patch),
+        (
+            "ROW_RULE_WARNING",
+            at(rule("awak > 1", warning, 0.0)),
+            at(rule("awak > 2", warning, 0.0)),
+            "+++",
+            Level::Patch,
+        ),
         ("ROW_RULE_WARNING", at(rule("awak > 1", warning, 0.0)), vec![], "+++", Level::Patch),
     ]);
     let same = with(&at(rule("awak > 1", error, 0.0)));

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::Value;
-use simpul_schemas::{Contract, Lang, Limits, Outcome, RejectedCsv, RejectedRow, io_words, validate_package_keeping};
+use simpul_lake::SqlRules;
+use simpul_schemas::{Contract, Lang, Limits, Outcome, RejectedCsv, RejectedRow, io_words, validate_package_with};
 
 use super::output;
 use crate::flows::workbook::Workbook;
@@ -68,9 +69,10 @@ pub fn run(options: &Options) -> ExitCode {
     };
     let mut kept = Kept::new(options, language);
     let limits = Limits { errors: MAX_ERRORS, ..Limits::default() };
-    let outcome = validate_package_keeping(&descriptor, data, &load, limits, &mut |contract, head, rows| {
-        kept.take(contract, head, &rows)
-    });
+    let outcome =
+        validate_package_with(&descriptor, data, &load, limits, Some(&SqlRules), &mut |contract, head, rows| {
+            kept.take(contract, head, &rows)
+        });
     if let Err(error) = tell(options, &outcome, kept, language) {
         eprintln!("simpul: {error:#}");
         return ExitCode::from(3);
