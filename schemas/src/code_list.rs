@@ -5,7 +5,7 @@
 //! text buffer with a hash over its key, so that a foreign key costs one lookup per cell.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 use thiserror::Error;
@@ -98,7 +98,7 @@ pub struct CodeList {
     table: Table,
     roles: Roles,
     index: HashMap<Box<str>, u32>,
-    successors: HashMap<Box<str>, Box<str>>,
+    successors: BTreeMap<Box<str>, Vec<Box<str>>>,
     dotted: bool,
 }
 
@@ -133,7 +133,7 @@ impl CodeList {
         let index = index(&table, roles.key, &path)?;
         let (id, version) = identity(&package)?;
         let dotted = index.keys().any(|code| code.contains('.'));
-        let mut list = CodeList { id, version, resource, table, roles, index, successors: HashMap::new(), dotted };
+        let mut list = CodeList { id, version, resource, table, roles, index, successors: BTreeMap::new(), dotted };
         list.load_successors(&package, &part["pengganti"], &read)?;
         Ok(list)
     }
@@ -150,7 +150,10 @@ impl CodeList {
         let new = table.column(&path, named(&part["baru"], "satudata.kodeReferensi.pengganti.baru")?)?;
         for row in 0..table.rows() {
             let (from, to) = (table.cell(row, old), table.cell(row, new));
-            let repeated = self.successors.insert(from.into(), to.into()).is_some();
+            // A code that was split has a row for each of its successors.
+            let successors = self.successors.entry(from.into()).or_default();
+            let repeated = successors.iter().any(|known| **known == *to);
+            successors.push(to.into());
             if from.is_empty() || repeated || self.contains(from) || !self.contains(to) {
                 return Err(CodeListError::Code { file: path, line: row + 2, code: from.to_owned() });
             }
@@ -236,9 +239,17 @@ impl CodeList {
         (0..self.table.rows()).map(move |row| (0..columns).map(|column| cell(row, column)).collect())
     }
 
-    /// The code that replaced `code`, where that is certain. A valid code has none.
+    /// The code that replaced `code`, where there is exactly one. A valid code has none.
     pub fn successor(&self, code: &str) -> Option<&str> {
-        self.successors.get(code).map(|code| &**code)
+        match self.successors.get(code).map(Vec::as_slice) {
+            Some([code]) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// The codes that are no longer valid, with those that replaced them: more than one where an area was split.
+    pub fn retired(&self) -> impl Iterator<Item = (&str, &[Box<str>])> {
+        self.successors.iter().map(|(code, successors)| (&**code, successors.as_slice()))
     }
 
     /// Valid codes that are at most [`MAX_DISTANCE`] edits away from `text`, nearest first, at most `limit`.

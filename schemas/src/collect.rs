@@ -2,6 +2,7 @@
 
 use hashbrown::HashMap;
 
+use crate::across::AcrossRule;
 use crate::cell_words;
 use crate::column::{Fault, Place};
 use crate::contract::{Contract, Target};
@@ -11,7 +12,10 @@ use crate::keys::LateFault;
 use crate::messages::{self, Words};
 use crate::reader::rows::{KeyFault, Rows, Tag};
 use crate::report::near::{Code, Search};
-use crate::report::{Finding, GROUP_ROWS, GROUP_RUNS, Group, Notice, Severity, shown, speech};
+use crate::report::{Finding, GROUP_ROWS, GROUP_RUNS, Group, Notice, Severity, satudata, shown, speech};
+
+/// Cells that the message about a rule across columns shows.
+const SHOWN_COLUMNS: usize = 8;
 
 /// Errors as they are found.
 pub(crate) struct Collector {
@@ -136,7 +140,9 @@ impl Collector {
                 .filter_map(|index| batch.contract.fields.get(*index))
                 .collect(),
         };
-        let Some(group) = self.count(fault.rule, place, &fields, number) else { return };
+        let detailed = self.count(fault.rule, place, &fields, number);
+        self.name_across(batch.contract, fault.rule);
+        let Some(group) = detailed else { return };
         let (kind, constraint) = fault.rule.words();
         let mut finding = Finding {
             row: number,
@@ -169,6 +175,16 @@ impl Collector {
             _ => self.row_words(batch, fault, &mut finding),
         };
         self.push(finding, words);
+    }
+
+    /// A rule of the contract is known by its own name.
+    fn name_across(&mut self, contract: &Contract, rule: Rule) {
+        let Some(across) = across_rule(contract, rule) else { return };
+        let group = self.index.get(&(rule, Place::Row)).and_then(|index| self.groups.get_mut(*index));
+        if let Some(group) = group.filter(|group| group.constraint.is_none()) {
+            group.heading = satudata::across_heading(&across.name);
+            group.constraint = Some(across.name.clone().into());
+        }
     }
 
     fn push(&mut self, mut finding: Finding, words: Words) {
@@ -216,6 +232,11 @@ impl Collector {
                 KeyFault::NotAnObject(why) => detail.clone_from(why),
                 KeyFault::Absent(_) => {}
             }
+        }
+        if let Some(across) = across_rule(contract, fault.rule) {
+            finding.value = Some(across_cells(batch, row, across.columns()));
+            finding.constraint = Some(across.name.clone().into());
+            return satudata::across(&across.message);
         }
         let near = match fault.rule {
             Rule::ForeignKey(key) => self.near(contract, key, &detail),
@@ -291,10 +312,32 @@ impl Collector {
 fn key_columns(contract: &Contract, rule: Rule) -> &[usize] {
     match rule {
         Rule::PrimaryKey | Rule::PrimaryKeyNull => &contract.primary_key,
+        Rule::Across(rule) | Rule::AcrossWarning(rule) => {
+            contract.rules.get(usize::from(rule)).map_or(&[], AcrossRule::columns)
+        }
         Rule::UniqueKey(key) => contract.unique_keys.get(usize::from(key)).map_or(&[], Vec::as_slice),
         Rule::ForeignKey(key) => contract.foreign_keys.get(usize::from(key)).map_or(&[], |key| key.columns.as_slice()),
         _ => &[],
     }
+}
+
+/// The rule of the contract that a rule across columns is.
+fn across_rule(contract: &Contract, rule: Rule) -> Option<&AcrossRule> {
+    match rule {
+        Rule::Across(number) | Rule::AcrossWarning(number) => contract.rules.get(usize::from(number)),
+        _ => None,
+    }
+}
+
+/// The cells that a rule across columns looked at, by the names that the rule has for them.
+fn across_cells(batch: Batch<'_>, row: usize, columns: &[usize]) -> String {
+    let cells = columns.iter().take(SHOWN_COLUMNS).filter_map(|index| {
+        let value = shown(&batch.key_text(row, &[*index]));
+        let name = &batch.contract.fields.get(*index)?.name;
+        Some(format!("{name} = {}", if value.is_empty() { "∅" } else { &value }))
+    });
+    let more = if columns.len() > SHOWN_COLUMNS { ", …" } else { "" };
+    cells.collect::<Vec<_>>().join(", ") + more
 }
 
 fn key_fault<'a>(rows: &'a Rows, fault: &Fault) -> Option<&'a KeyFault> {

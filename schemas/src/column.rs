@@ -13,6 +13,7 @@ use arrow_array::{ArrayRef, new_null_array};
 
 use crate::field::{Constraints, Field, Rule, breaks};
 use crate::form::{Form, Logical, boolean, in_zone, number_code, order_numbers, stamp_date, stamp_datetime};
+use crate::lexical::identity::Doubt;
 use crate::lexical::number::{Decimal, NumberForm, Wide, integer, json_integer, number};
 use crate::lexical::temporal::{Stamp, TemporalForm, write_datetime, write_time, year};
 use crate::lexical::text::TextFormat;
@@ -50,6 +51,7 @@ pub(crate) struct Reading<'a> {
 /// Faults of one column, and values too wide to be stored.
 pub(crate) struct Marks<'a> {
     faults: &'a mut Vec<Fault>,
+    doubts: &'a mut Vec<Fault>,
     place: Place,
     row: u32,
     pub(crate) too_wide: u64,
@@ -60,12 +62,22 @@ impl Marks<'_> {
     fn fault(&mut self, rule: Rule) {
         self.faults.push(Fault { row: self.row, place: self.place, rule });
     }
+
+    #[cold]
+    fn doubt(&mut self, doubt: Doubt) {
+        self.doubts.push(Fault { row: self.row, place: self.place, rule: Rule::Doubt(doubt) });
+    }
 }
 
 /// Reads the column of a field. Says how many values were too wide to be stored.
-pub(crate) fn read(reading: Reading<'_>, source: Option<usize>, faults: &mut Vec<Fault>) -> (ArrayRef, u64) {
+pub(crate) fn read(
+    reading: Reading<'_>,
+    source: Option<usize>,
+    faults: &mut Vec<Fault>,
+    doubts: &mut Vec<Fault>,
+) -> (ArrayRef, u64) {
     let place = Place::Field(reading.index);
-    let mut marks = Marks { faults, place, row: 0, too_wide: 0 };
+    let mut marks = Marks { faults, doubts, place, row: 0, too_wide: 0 };
     let Some(source) = source else {
         return (new_null_array(&reading.field.form.data_type(), reading.rows.rows.len()), 0);
     };
@@ -129,7 +141,10 @@ fn texts(reading: Reading<'_>, source: usize, marks: &mut Marks<'_>, format: Tex
                     marks.fault(Rule::Type);
                     return out.append_null();
                 }
-                if check_text(text, constraints, marks) {
+                let good = check_text(text, constraints, marks);
+                if let TextFormat::Identity(identity) = format {
+                    identity.doubts(text, |doubt| marks.doubt(doubt));
+                } else if good {
                     last_good = Some(text);
                 }
             }

@@ -6,9 +6,10 @@ use serde_json::{Map, Value};
 use crate::descriptor::{DescriptorError, Props};
 use crate::field::{Allowed, Constraints, Field, Missing, Rule};
 use crate::form::{Form, Logical, PointForm};
+use crate::lexical::identity::Identity;
 use crate::lexical::number::NumberForm;
 use crate::lexical::pattern::Pattern;
-use crate::lexical::temporal::{TemporalForm, zone};
+use crate::lexical::temporal::{Names, TemporalForm, zone};
 use crate::lexical::text::TextFormat;
 
 /// What a field takes from the schema around it.
@@ -74,7 +75,9 @@ pub(crate) fn field(value: &Value, path: &str, around: &Around, errors: &mut Vec
     for text in ["description", "rdfType"] {
         props.string(text);
     }
-    let personal = props.raw("satudata").and_then(|satudata| satudata.get("dataPribadi")).is_some_and(is_marked);
+    // A number that points to one person is personal data, whether or not somebody thought of marking it.
+    let inherent = matches!(&form, Form::Text(TextFormat::Identity(identity)) if identity.is_personal());
+    let personal = inherent || extension(&props, "dataPribadi").is_some_and(is_marked);
     let field = Field {
         name,
         title: props.string("title").map(str::to_owned),
@@ -142,10 +145,7 @@ fn form(props: &mut Props<'_, '_>) -> Option<Form> {
     // Version 0 wrote temporal patterns with this prefix; the standard asks to remove it from any format.
     let format = format.strip_prefix("fmt:").unwrap_or(format);
     Some(match name {
-        "string" => match TextFormat::named(format) {
-            Some(format) => Form::Text(format),
-            None => return unknown_format(props, format),
-        },
+        "string" => text_form(props, format)?,
         "number" => Form::Number(number_form(props, true)),
         "integer" => Form::Integer(number_form(props, false)),
         "boolean" => boolean_form(props),
@@ -181,6 +181,25 @@ fn form(props: &mut Props<'_, '_>) -> Option<Form> {
 fn has_text_rules(props: &Props<'_, '_>) -> bool {
     let constraints = props.raw("constraints").and_then(Value::as_object);
     constraints.is_some_and(|rules| ["pattern", "minLength", "maxLength"].iter().any(|name| rules.contains_key(*name)))
+}
+
+fn text_form(props: &mut Props<'_, '_>, format: &str) -> Option<Form> {
+    let Some(standard) = TextFormat::named(format) else { return unknown_format(props, format) };
+    let Some(own) = extension(props, "format") else { return Some(Form::Text(standard)) };
+    let identity = own.as_str().and_then(Identity::named);
+    if identity.is_none() || standard != TextFormat::Any {
+        props.fault(
+            "satudata/format",
+            "«satudata.format» harus nik, nkk, npwp, npsn atau telepon, tanpa «format» lain",
+            "“satudata.format” is nik, nkk, npwp, npsn or telepon, without another “format”",
+        );
+    }
+    identity.map(|identity| Form::Text(TextFormat::Identity(identity)))
+}
+
+/// A property of the field's `satudata` object.
+fn extension<'a>(props: &Props<'a, '_>, name: &str) -> Option<&'a Value> {
+    props.raw("satudata").and_then(|satudata| satudata.get(name))
 }
 
 fn unknown_format(props: &mut Props<'_, '_>, format: &str) -> Option<Form> {
@@ -221,7 +240,17 @@ fn boolean_form(props: &mut Props<'_, '_>) -> Form {
 }
 
 fn temporal(props: &mut Props<'_, '_>, format: &str) -> Option<TemporalForm> {
+    let names = match extension(props, "bahasa") {
+        None => Names::English,
+        Some(language) if language == "en" => Names::English,
+        Some(language) if language == "id" => Names::Indonesian,
+        Some(_) => {
+            props.fault("satudata/bahasa", "«bahasa» harus «id» atau «en»", "“bahasa” is “id” or “en”");
+            Names::English
+        }
+    };
     match TemporalForm::named(format) {
+        Ok(TemporalForm::Pattern(pattern)) => Some(TemporalForm::Pattern(pattern.in_language(names))),
         Ok(form) => Some(form),
         Err(directive) => {
             props.fault(
@@ -236,7 +265,7 @@ fn temporal(props: &mut Props<'_, '_>, format: &str) -> Option<TemporalForm> {
 
 fn datetime_form(props: &mut Props<'_, '_>, format: &str) -> Option<Form> {
     let form = temporal(props, format)?;
-    let declared = props.raw("satudata").and_then(|satudata| satudata.get("zonaWaktu"));
+    let declared = extension(props, "zonaWaktu");
     let offset = declared.and_then(Value::as_str).and_then(named_zone);
     if declared.is_some() && offset.is_none() {
         props.fault(

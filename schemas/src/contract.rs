@@ -6,6 +6,7 @@ use arrow_schema::{Schema, SchemaRef};
 use serde_json::{Map, Value};
 use simpul_core::delivery::Mode;
 
+use crate::across::{self, AcrossRule, RuleEngine};
 use crate::compile_field::{Around, field as compile_field, missing_values};
 use crate::descriptor::{DescriptorError, Props};
 use crate::field::Field;
@@ -124,6 +125,7 @@ pub struct Contract {
     pub(crate) primary_key: Vec<usize>,
     pub(crate) unique_keys: Vec<Vec<usize>>,
     pub(crate) foreign_keys: Vec<ForeignKey>,
+    pub(crate) rules: Vec<AcrossRule>,
     schema: SchemaRef,
     mode: Mode,
     period: Option<usize>,
@@ -155,6 +157,22 @@ impl Contract {
             Some(contract) if errors.is_empty() => Ok(contract),
             _ => Err(errors),
         }
+    }
+
+    /// Compiles the rules across columns (`satudata.aturan`) with an expression language. Until that is done a contract
+    /// that has such rules lets nothing land.
+    ///
+    /// # Errors
+    /// Every rule that cannot be used, with its place in the descriptor.
+    pub fn with_rules(mut self, engine: &dyn RuleEngine) -> Result<Self, Vec<DescriptorError>> {
+        let mut errors = Vec::new();
+        across::compile(&mut self.rules, engine, &self.schema, &mut errors);
+        if errors.is_empty() { Ok(self) } else { Err(errors) }
+    }
+
+    /// Whether the contract has rules that were not compiled.
+    pub(crate) fn lacks_rules(&self) -> bool {
+        self.rules.iter().any(|rule| rule.compiled.is_none())
     }
 
     /// The name of the package, or of the resource where the package has none.
@@ -321,6 +339,7 @@ fn resource_part(
     let primary_key = primary_key.map(|names| columns(&mut props, "primaryKey", &names, &fields));
     let unique_keys = unique_keys(&mut props, &fields);
     let foreign_keys = foreign_keys(&mut props, &fields, &name, refs);
+    let rules = across::rules(&mut props);
     let arrow: Vec<arrow_schema::Field> =
         fields.iter().map(|field| arrow_schema::Field::new(field.name.clone(), field.form.data_type(), true)).collect();
     Some(Contract {
@@ -337,6 +356,7 @@ fn resource_part(
         primary_key: primary_key.unwrap_or_default(),
         unique_keys,
         foreign_keys,
+        rules,
         schema: Arc::new(Schema::new(arrow)),
         mode: Mode::Append,
         period: None,

@@ -3,6 +3,7 @@
 use hashbrown::HashSet;
 
 use crate::form::{Form, Logical};
+use crate::lexical::identity::Doubt;
 use crate::lexical::pattern::Pattern;
 use crate::report::Severity;
 
@@ -38,12 +39,21 @@ pub(crate) enum Rule {
     PrimaryKey,
     UniqueKey(u16),
     ForeignKey(u16),
+    /// A rule of the contract across the columns of a row (`satudata.aturan`).
+    Across(u16),
+    /// The same where the rule only warns.
+    AcrossWarning(u16),
+    /// An identifier that has its form and still may be wrong. Always a warning.
+    Doubt(Doubt),
 }
 
 impl Rule {
     /// How much breaking it weighs. What is no error but a warning refuses no row and is listed apart.
     pub(crate) const fn severity(self) -> Severity {
-        Severity::Error
+        match self {
+            Self::AcrossWarning(_) | Self::Doubt(_) => Severity::Warning,
+            _ => Severity::Error,
+        }
     }
 
     /// The kind of error and the constraint, in the words of Table Schema tools.
@@ -76,6 +86,12 @@ impl Rule {
             Self::PrimaryKeyNull | Self::PrimaryKey => ("primary-key", None),
             Self::UniqueKey(_) => ("unique-key", None),
             Self::ForeignKey(_) => ("foreign-key", None),
+            Self::Across(_) | Self::AcrossWarning(_) => ("row-constraint", None),
+            Self::Doubt(Doubt::Area) => ("format-warning", Some("area")),
+            Self::Doubt(Doubt::Date) => ("format-warning", Some("date")),
+            Self::Doubt(Doubt::Serial) => ("format-warning", Some("serial")),
+            Self::Doubt(Doubt::Prefix) => ("format-warning", Some("prefix")),
+            Self::Doubt(Doubt::Letter) => ("format-warning", Some("letter")),
         }
     }
 }
@@ -261,7 +277,7 @@ impl Field {
         self.required
     }
 
-    /// Whether it holds personal data (`satudata.dataPribadi`).
+    /// Whether it holds personal data: `satudata.dataPribadi` says so, or it is a NIK or NKK.
     #[must_use]
     pub const fn personal(&self) -> bool {
         self.personal

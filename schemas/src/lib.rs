@@ -5,6 +5,7 @@
 //! past ([`Validator`]): good rows come out as typed Arrow batches, bad ones with the row, column,
 //! rule and value named in a [`Report`]. Nothing here reads a clock, a file or a socket.
 
+pub mod across;
 mod bare;
 mod canonical;
 mod cell_words;
@@ -45,7 +46,7 @@ mod standard_tests;
 pub use contract::{Contract, MAX_FIELDS, Policy, Sifat};
 pub use descriptor::DescriptorError;
 pub use field::Field;
-pub use package::{Cells, Keep, Outcome, validate_package, validate_package_keeping};
+pub use package::{Cells, Keep, Means, Outcome, validate_package, validate_package_with};
 pub use reader::cells::{Cell, CellFault, CellWriter, Foreign, Sheet};
 pub use reference::{NoReferences, ReferenceTable, References, Wanted};
 pub use report::page::{Line, Role, page};

@@ -12,7 +12,7 @@ use crate::field::{Field, Rule};
 use crate::report::near::{self, Code};
 pub(crate) use crate::report::words::Words;
 use crate::report::words::title;
-use crate::report::{Text, corrections, parsers, shown};
+use crate::report::{Text, corrections, parsers, satudata, shown};
 
 /// The name of a rule.
 pub(crate) fn heading(rule: Rule, field: Option<&Field>) -> Text {
@@ -41,11 +41,16 @@ pub(crate) fn heading(rule: Rule, field: Option<&Field>) -> Text {
         Rule::Unique | Rule::PrimaryKey | Rule::UniqueKey(_) => ("Nilai kembar", "Repeated value"),
         Rule::PrimaryKeyNull => ("Kunci kosong", "Empty key"),
         Rule::ForeignKey(_) => ("Kode tidak dikenal", "Unknown code"),
+        Rule::Across(_) | Rule::AcrossWarning(_) => ("Aturan antarkolom", "A rule across columns"),
+        Rule::Doubt(doubt) => return satudata::doubt_heading(doubt),
     };
     Text::fixed(id, en)
 }
 
 fn type_heading(field: Option<&Field>) -> Text {
+    if let Some(heading) = field.and_then(satudata::type_heading) {
+        return heading;
+    }
     let (id, en) = match field.map(|field| field.form.name()) {
         Some("integer") => ("Bukan bilangan bulat", "Not a whole number"),
         Some("number") => ("Bukan angka", "Not a number"),
@@ -74,6 +79,7 @@ pub(crate) fn cell(rule: Rule, field: &Field, value: &str, first_row: Option<u64
         Rule::MissingCell => Words::new(format!("Sel {name} tidak ada."), format!("There is no cell for {name}."))
             .hint("Periksa tanda pemisah atau kutip di baris ini.", "Check the delimiters and quotes in this row."),
         Rule::Unique => repeated("«{value}»", "“{value}”", first_row),
+        Rule::Doubt(doubt) => satudata::doubt_words(doubt, field, value),
         rule => corrections::constraint_words(rule, field, value),
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use serde_json::{Value, json};
 
+use crate::across::RuleEngine;
 use crate::contract::{Contract, ENCODING_ERROR, REFERENCE_ERROR};
 use crate::descriptor::DescriptorError;
 use crate::digest::Checksum;
@@ -68,7 +69,8 @@ pub fn validate_package(
     limits: Limits,
 ) -> Outcome {
     let none = |_: Foreign, _: &Sheet| Err(std::io::Error::from(std::io::ErrorKind::Unsupported));
-    validate_package_keeping(descriptor, data, load, &none, limits, &mut |_, _, _| {})
+    let means = Means { load, cells: &none, rules: None };
+    validate_package_with(descriptor, data, &means, limits, &mut |_, _, _| {})
 }
 
 /// Takes the bad rows of a file while it is checked: the contract, the head of the file
@@ -79,27 +81,47 @@ pub type Keep<'k> = dyn FnMut(&Contract, &str, Vec<RejectedRow>) + 'k;
 /// error of it may hold a [`CellFault`].
 pub type Cells<'c> = dyn Fn(Foreign, &Sheet) -> std::io::Result<Box<dyn Read>> + 'c;
 
-/// [`validate_package`] that decodes foreign formats by `cells` and hands out the bad rows. After the file its caller is
-/// told once more, with no rows, so that it knows the contract and the head of a file without any.
-pub fn validate_package_keeping(
+/// What the check of a package takes from outside, because this crate opens no file and starts no process.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    /// The bytes of a path that the descriptor names: other tables, schemas and dialects in files of their own.
+    pub load: &'a dyn Fn(&str) -> Option<Vec<u8>>,
+    /// The cells of a foreign format.
+    pub cells: &'a Cells<'a>,
+    /// The expression language of the rules across columns. Without one they are not checked, and a notice says so.
+    pub rules: Option<&'a dyn RuleEngine>,
+}
+
+/// [`validate_package`] with foreign formats, rules across columns and the bad rows handed out. After the file `keep` is
+/// called once more, with no rows, so that it knows the contract and the head of a file without any.
+pub fn validate_package_with(
     descriptor: &Value,
     data: Result<&mut dyn Read, String>,
-    load: &dyn Fn(&str) -> Option<Vec<u8>>,
-    cells: &Cells<'_>,
+    means: &Means<'_>,
     limits: Limits,
     keep: &mut Keep<'_>,
 ) -> Outcome {
-    let mut descriptor = inline(&as_package(descriptor), load);
+    let mut descriptor = inline(&as_package(descriptor), means.load);
     let mut head = Vec::new();
     let data = data.and_then(|source| {
         let read = (&mut *source).take(crate::bare::HEAD as u64).read_to_end(&mut head);
         read.map(|_| source).map_err(|why| why.to_string())
     });
-    name_fields(&mut descriptor, data.is_ok().then_some(head.as_slice()), load);
-    let refs =
-        Neighbours { descriptor: &descriptor, load, limits, known: RefCell::default(), unreadable: RefCell::default() };
+    name_fields(&mut descriptor, data.is_ok().then_some(head.as_slice()), means.load);
+    let refs = Neighbours {
+        descriptor: &descriptor,
+        load: means.load,
+        limits,
+        known: RefCell::default(),
+        unreadable: RefCell::default(),
+    };
     let mut faults = crate::metadata::faults(&descriptor);
-    let contract = match Contract::compile(&descriptor, &refs) {
+    let compiled = Contract::compile(&descriptor, &refs);
+    let compiled = match means.rules {
+        Some(engine) => compiled.and_then(|contract| contract.with_rules(engine)),
+        None => compiled,
+    };
+    let contract = match compiled {
         Ok(contract) if faults.is_empty() => contract,
         Ok(_) => return Outcome::unusable(faults),
         Err(errors) => {
@@ -129,9 +151,9 @@ pub fn validate_package_keeping(
     let described = resource(&descriptor, 0);
     let checked = match format {
         Format::Cells(foreign) => {
-            check_cells(contract, (foreign, cells), &mut source, described, limits, &mut keep)
+            check_cells(contract, (foreign, means.cells), &mut source, described, limits, &mut keep)
         }
-        format => check(contract, format, &mut source, described, load, limits, &mut keep),
+        format => check(contract, format, &mut source, described, means.load, limits, &mut keep),
     };
     match checked {
         Ok(report) => Outcome::of(report),

@@ -12,6 +12,7 @@ mod numbers;
 pub(crate) mod page;
 pub(crate) mod parsers;
 pub(crate) mod rejected;
+pub(crate) mod satudata;
 pub(crate) mod speech;
 #[cfg(test)]
 mod tests;
@@ -127,7 +128,8 @@ pub struct Finding {
     pub kind: Cow<'static, str>,
     /// Which constraint.
     pub constraint: Option<Cow<'static, str>>,
-    /// The value as the file has it, at most [`VALUE_CHARS`] characters, control characters escaped.
+    /// The value as the file has it, at most [`VALUE_CHARS`] characters, control characters escaped. Of a rule across
+    /// columns the first of them with their values.
     pub value: Option<String>,
     /// What is wrong; `{value}` is open.
     pub message: Text,

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
 use hashbrown::{HashMap, HashSet};
 
+use crate::across;
 use crate::collect::{Batch, Collector, key_rule};
 use crate::column::{self, Fault, Place, Reading};
 use crate::contract::{Contract, FieldsMatch, Target};
@@ -163,6 +164,8 @@ struct Core {
     keys: Keys,
     collector: Collector,
     faults: Vec<Fault>,
+    /// What may be wrong in a batch and refuses nothing.
+    doubts: Vec<Fault>,
     first_rows: FirstRows,
     accepted: Vec<AcceptedBatch>,
     rejected: Vec<RejectedRow>,
@@ -208,7 +211,8 @@ impl Validator {
         let itself = contract.foreign_keys.iter().any(|key| matches!(key.target, Target::Itself(_)));
         // The names of objects are the fields; other files say by their header what is where.
         let mapping = matches!(input, Input::Json(_)).then(|| Mapping::positional(width));
-        Self {
+        let lacking = contract.lacks_rules();
+        let mut validator = Self {
             decoder: Decoder::new(if format == Format::Csv { contract.encoding } else { None }),
             input,
             core: Core {
@@ -220,6 +224,7 @@ impl Validator {
                 keep_bad: false,
                 mapping,
                 faults: Vec::new(),
+                doubts: Vec::new(),
                 first_rows: Vec::new(),
                 accepted: Vec::new(),
                 rejected: Vec::new(),
@@ -235,7 +240,11 @@ impl Validator {
             },
             seen_text: false,
             finished: false,
+        };
+        if lacking {
+            validator.core.without_rules();
         }
+        validator
     }
 
     /// Hands out bad rows too: a list may hold keys in rows that have other faults.
@@ -665,6 +674,18 @@ fn drive_json(json: &mut JsonReader, core: &mut Core, last: bool) -> Result<(), 
 }
 
 impl Core {
+    /// Nobody compiled the contract's rules across columns: rows may not land, and a report says so.
+    fn without_rules(&mut self) {
+        match self.purpose {
+            Purpose::Land => self.fatal = Some(fatal::internal()),
+            Purpose::Check => self.notice(
+                "rules-unchecked",
+                "Aturan antarkolom tidak diperiksa di sini.".to_owned(),
+                "Rules across columns are not checked here.".to_owned(),
+            ),
+        }
+    }
+
     fn notice(&mut self, code: &'static str, id: String, en: String) {
         self.collector.notices.push(Notice { code: code.into(), message: Text::new(id, en) });
     }
@@ -691,6 +712,8 @@ impl Core {
         mark_blank(rows, &contract, mapping);
         let mut faults = std::mem::take(&mut self.faults);
         faults.clear();
+        let mut doubts = std::mem::take(&mut self.doubts);
+        doubts.clear();
         self.first_rows.clear();
         row_faults(rows, &mut faults);
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(contract.fields.len());
@@ -698,13 +721,17 @@ impl Core {
             let storable = self.purpose == Purpose::Land;
             let reading = Reading { field, index: index as u32, rows, storable };
             let source = mapping.sources.get(index).copied().flatten();
-            let (array, too_wide) = column::read(reading, source, &mut faults);
+            let (array, too_wide) = column::read(reading, source, &mut faults, &mut doubts);
             self.too_wide += too_wide;
             arrays.push(array);
         }
         faults.sort_unstable();
         let known = faults.len();
+        let mut broken = Vec::new();
+        across::check(&contract.rules, contract.arrow_schema(), &arrays, &faults, &mut broken, &mut doubts)
+            .map_err(|_| fatal::internal())?;
         let full = self.keys.check(&contract, mapping, rows, &arrays, &mut faults, &mut self.first_rows).is_err();
+        faults.append(&mut broken);
         if faults.len() > known {
             faults.sort_unstable();
             self.first_rows.sort_unstable();
@@ -713,6 +740,11 @@ impl Core {
         for fault in &faults {
             self.collector.fault(batch, fault);
         }
+        doubts.sort_unstable();
+        for doubt in &doubts {
+            self.collector.fault(batch, doubt);
+        }
+        self.doubts = doubts;
         self.rows += rows.rows.len() as u64;
         self.hand_out(rows, mapping, arrays, &faults)?;
         self.faults = faults;

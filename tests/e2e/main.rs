@@ -14,6 +14,7 @@ mod proof;
 mod reading;
 mod reports;
 mod requests;
+mod rules;
 mod sheets;
 mod support;
 mod tokens;

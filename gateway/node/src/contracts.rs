@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use serde_json::Value;
 use simpul_core::id::DatasetId;
+use simpul_lake::SqlRules;
 use simpul_schemas::code_list::{CodeDelta, CodeList, parse_urn};
 use simpul_schemas::compat::CodeListHistory;
 use simpul_schemas::{Contract, ReferenceTable, References, Wanted, standard};
@@ -59,7 +60,8 @@ impl Contracts {
 /// # Errors
 /// Every error of the descriptor, a line each.
 pub fn compile(descriptor: &Value) -> Result<Contract, String> {
-    Contract::compile(descriptor, &StandardLists).map_err(|errors| {
+    let compiled = Contract::compile(descriptor, &StandardLists);
+    compiled.and_then(|contract| contract.with_rules(&SqlRules)).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         lines.join("; ")
     })

@@ -19,6 +19,7 @@ mod files;
 mod keys;
 mod meaning;
 mod pattern;
+mod rows;
 mod rule;
 mod table;
 #[cfg(test)]
@@ -294,6 +295,7 @@ fn compare<L: CodeListHistory + ?Sized>(old: &Value, new: &Value, lists: &L) -> 
     fields::compare(&old, &new, &pairs, &mut report);
     files::compare(&old, &new, &pairs, &mut report);
     keys::compare(&old, &new, &pairs, lists, &mut report);
+    rows::compare(&old, &new, &mut report);
     meaning::compare(&old, &new, &pairs, &mut report);
     Ok(report.changes)
 }

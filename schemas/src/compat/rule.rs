@@ -39,6 +39,16 @@ macro_rules! rules {
 }
 
 rules! {
+    /// A rule across columns that refuses rows came, or one that warned now refuses.
+    AcrossAdd "ROW_RULE_ADD" "Aturan antarkolom {field} ditambahkan: {to}." "The rule across columns {field} was added: {to}.";
+    /// A rule across columns that refused rows went, or only warns now.
+    AcrossRemove "ROW_RULE_REMOVE" "Aturan antarkolom {field} dihapus: {from}." "The rule across columns {field} was removed: {from}.";
+    /// A rule across columns says something else.
+    AcrossChange "ROW_RULE_CHANGE" "Aturan antarkolom {field} berubah dari {from} menjadi {to}." "The rule across columns {field} changed from {from} to {to}.";
+    /// A rule across columns leaves more room.
+    AcrossLoosen "ROW_RULE_LOOSEN" "Aturan antarkolom {field} dilonggarkan." "The rule across columns {field} was loosened.";
+    /// A rule across columns that only warns is new, other or gone, or its words are.
+    AcrossWarning "ROW_RULE_WARNING" "Peringatan atau pesan aturan antarkolom {field} berubah." "The warning or message of the rule across columns {field} changed.";
     /// Words for people changed.
     MetaText "META_TEXT" "Keterangan {field} berubah." "The description of {field} changed.";
     /// A column that may be empty came.

@@ -351,7 +351,8 @@ fn nothing_changed_means_no_changes() {
         let result = check(&package, &package).unwrap();
         assert!(result.changes.is_empty() && result.compatible && result.producer);
         assert_eq!(result.mode, Mode::BackwardTransitive);
-        assert_eq!(result.suggested_version.as_deref(), Some("1.0.1"));
+        let patched = package["version"].as_str().unwrap().replace(".0.0", ".0.1");
+        assert_eq!(result.suggested_version, Some(patched));
     }
 }
 
@@ -613,4 +614,32 @@ fn a_descriptor_that_cannot_be_used_is_told_from_one_whose_lists_are_elsewhere()
     let listed = json!([{"fields": ["bahan"], "reference":
         {"package": "urn:satudata:ref:bahan@2026-1", "resource": "bahan", "fields": ["kode"]}}]);
     assert!(faults(&with(&[("/foreignKeys", listed)])).is_empty());
+}
+
+#[test]
+fn rules_across_columns_break_when_they_refuse_more_and_warnings_never_do() {
+    let rule = |expression: &str, level: &str, tolerance: f64| json!({"aturan": [{"nama": "r", "ekspresi": expression, "tingkat": level, "toleransi": tolerance}]});
+    let at = |value: Value| vec![("/satudata", value)];
+    let (error, warning) = ("kesalahan", "peringatan");
+    run(vec![
+        ("ROW_RULE_ADD", vec![], at(rule("awak > 1", error, 0.0)), "-+-", Level::Major),
+        ("ROW_RULE_ADD", at(rule("awak > 1", warning, 0.0)), at(rule("awak > 1", error, 0.0)), "-+-", Level::Major),
+        ("ROW_RULE_REMOVE", at(rule("awak > 1", error, 0.0)), vec![], "+-+", Level::Minor),
+        ("ROW_RULE_REMOVE", at(rule("awak > 1", error, 0.0)), at(rule("awak > 1", warning, 0.0)), "+-+", Level::Minor),
+        ("ROW_RULE_CHANGE", at(rule("awak > 1", error, 0.0)), at(rule("awak > 2", error, 0.0)), "---", Level::Major),
+        ("ROW_RULE_CHANGE", at(rule("awak > 1", error, 2.0)), at(rule("awak > 1", error, 1.0)), "-+-", Level::Major),
+        ("ROW_RULE_LOOSEN", at(rule("awak > 1", error, 1.0)), at(rule("awak > 1", error, 2.0)), "+-+", Level::Minor),
+        ("ROW_RULE_WARNING", vec![], at(rule("awak > 1", warning, 0.0)), "+++", Level::Patch),
+        (
+            "ROW_RULE_WARNING",
+            at(rule("awak > 1", warning, 0.0)),
+            at(rule("awak > 2", warning, 0.0)),
+            "+++",
+            Level::Patch,
+        ),
+        ("ROW_RULE_WARNING", at(rule("awak > 1", warning, 0.0)), vec![], "+++", Level::Patch),
+    ]);
+    let same = with(&at(rule("awak > 1", error, 0.0)));
+    let spaced = with(&at(rule("awak  >  1", error, 0.0)));
+    assert_eq!(verdicts(&full(&same, &spaced)), "+++");
 }

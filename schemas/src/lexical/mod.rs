@@ -5,6 +5,7 @@
 
 pub(crate) mod duration;
 pub(crate) mod geo;
+pub(crate) mod identity;
 pub(crate) mod loose;
 pub(crate) mod number;
 pub(crate) mod pattern;

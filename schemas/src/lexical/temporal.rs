@@ -29,7 +29,7 @@ pub(crate) const fn civil_from_days(days: i64) -> (i64, u32, u32) {
 }
 
 #[inline]
-const fn days_in_month(year: i64, month: u32) -> u32 {
+pub(crate) const fn days_in_month(year: i64, month: u32) -> u32 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
         2 => 28,
@@ -197,6 +197,17 @@ pub(crate) enum TemporalForm {
 pub(crate) struct Strptime {
     items: Vec<Item>,
     source: String,
+    names: Names,
+}
+
+/// In which language a pattern reads and writes the names of months and days.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// English, as strptime has it in the C locale.
+    #[default]
+    English,
+    /// Indonesian: the full names, the abbreviations in use.
+    Indonesian,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -255,6 +266,8 @@ const fn digits_may_vary(field: char) -> bool {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Parts {
+    /// The language of the names that are read.
+    names: Names,
     year: Option<i64>,
     month: Option<u32>,
     day: Option<u32>,
@@ -301,7 +314,65 @@ const fn iso_week_start(year: i64) -> i64 {
     fourth - weekday_of(fourth)
 }
 
+/// The names of months in Indonesian, and the abbreviations that occur: the first is the one that is written.
+const BULAN: [(&str, &[&str]); 12] = [
+    ("Januari", &["Jan"]),
+    ("Februari", &["Feb"]),
+    ("Maret", &["Mar"]),
+    ("April", &["Apr"]),
+    ("Mei", &["Mei"]),
+    ("Juni", &["Jun"]),
+    ("Juli", &["Jul"]),
+    ("Agustus", &["Agu", "Agt", "Ags", "Agust"]),
+    ("September", &["Sep", "Sept"]),
+    ("Oktober", &["Okt"]),
+    ("November", &["Nov", "Nop"]),
+    ("Desember", &["Des"]),
+];
+/// Days from Monday. Both spellings of Friday are in use.
+const HARI: [(&str, &[&str]); 7] = [
+    ("Senin", &["Sen"]),
+    ("Selasa", &["Sel"]),
+    ("Rabu", &["Rab"]),
+    ("Kamis", &["Kam"]),
+    ("Jumat", &["Jum", "Jum'at"]),
+    ("Sabtu", &["Sab"]),
+    ("Minggu", &["Min"]),
+];
+/// Old spellings of months.
+const BULAN_LAMA: [(u32, &str); 3] = [(1, "Pebruari"), (10, "Nopember"), (7, "Augustus")];
+
+/// Reads the name of a month or day at the start of `text`; of several that fit, the longest.
+fn named<'a>(text: &'a str, field: char, names: Names) -> Option<(u32, &'a str)> {
+    let full = matches!(field, 'B' | 'A');
+    let month = matches!(field, 'B' | 'b');
+    let english = |width| if month { name(text, &MONTHS, width) } else { name(text, &DAYS, width) };
+    let indonesian = |full: bool| {
+        let table: &[(&str, &[&str])] = if month { &BULAN } else { &HARI };
+        let fits = |word: &str| {
+            let head = text.get(..word.len())?;
+            head.eq_ignore_ascii_case(word).then(|| text.get(word.len()..).unwrap_or_default())
+        };
+        let words = table.iter().zip(0_u32..).flat_map(|((name, short), index)| {
+            let words: Vec<&str> = if full { vec![name] } else { short.to_vec() };
+            words.into_iter().map(move |word| (index, word))
+        });
+        let old = BULAN_LAMA.iter().copied().filter(|_| full && month);
+        words.chain(old).filter_map(|(index, word)| Some((index, fits(word)?))).min_by_key(|(_, rest)| rest.len())
+    };
+    match names {
+        Names::English => english(if full { usize::MAX } else { 3 }),
+        Names::Indonesian => indonesian(full),
+    }
+}
+
 impl Strptime {
+    /// The same pattern with names in another language.
+    pub(crate) fn in_language(mut self, names: Names) -> Self {
+        self.names = names;
+        self
+    }
+
     /// Compiles a pattern; an unknown directive is named in the error.
     pub(crate) fn compile(pattern: &str) -> Result<Self, String> {
         let mut items = Vec::new();
@@ -329,7 +400,7 @@ impl Strptime {
                 c => items.push(Item::Literal(c)),
             }
         }
-        Ok(Self { items, source: pattern.to_owned() })
+        Ok(Self { items, source: pattern.to_owned(), names: Names::English })
     }
 
     /// The pattern as the contract has it.
@@ -344,11 +415,12 @@ impl Strptime {
 
     fn parse(&self, text: &str) -> Option<Parts> {
         // A number takes as many digits as it can; when that leads nowhere, fewer are tried.
-        let mut parts = Parts::default();
+        let mut parts = Parts { names: self.names, ..Parts::default() };
+        let fresh = parts;
         if self.greedy(text, &mut parts).is_some() {
             return Some(parts);
         }
-        backtrack(&self.items, text, Parts::default(), &mut BACKTRACK_STEPS.clone())
+        backtrack(&self.items, text, fresh, &mut BACKTRACK_STEPS.clone())
     }
 
     fn greedy(&self, text: &str, parts: &mut Parts) -> Option<()> {
@@ -386,9 +458,7 @@ impl Strptime {
         let (year, month, day) = civil_from_days(days);
         let (hour, minute, second) = (clock / 3_600_000_000, clock / 60_000_000 % 60, clock / 1_000_000 % 60);
         let weekday = (days + 3).rem_euclid(7) as usize;
-        let name = |names: &'static [&'static str], index: usize, width: usize| {
-            names.get(index).and_then(|name| name.get(..width.min(name.len()))).unwrap_or_default()
-        };
+        let name = |field: char| self.names.write(field, month as usize - 1, weekday);
         let mut out = String::new();
         for item in &self.items {
             let _ = match item {
@@ -404,10 +474,7 @@ impl Strptime {
                 Item::Field('S') => write!(out, "{second:02}"),
                 Item::Field('f') => write!(out, "{:06}", clock % 1_000_000),
                 Item::Field('p') => write!(out, "{}", if hour < 12 { "AM" } else { "PM" }),
-                Item::Field('B') => write!(out, "{}", name(&MONTHS, month as usize - 1, 9)),
-                Item::Field('b') => write!(out, "{}", name(&MONTHS, month as usize - 1, 3)),
-                Item::Field('A') => write!(out, "{}", name(&DAYS, weekday, 9)),
-                Item::Field('a') => write!(out, "{}", name(&DAYS, weekday, 3)),
+                Item::Field(field @ ('B' | 'b' | 'A' | 'a')) => write!(out, "{}", name(*field)),
                 Item::Field('u') => write!(out, "{}", weekday + 1),
                 Item::Field('w') => write!(out, "{}", (weekday + 1) % 7),
                 Item::Field('j') => write!(out, "{:03}", days - days_from_civil(year, 1, 1) + 1),
@@ -433,6 +500,28 @@ impl Strptime {
     }
 }
 
+impl Names {
+    /// The name of a month (from 0) or day (from Monday) as a pattern with that directive writes it.
+    fn write(self, field: char, month: usize, weekday: usize) -> &'static str {
+        let pick = |names: &'static [&'static str], index: usize, width: usize| {
+            names.get(index).and_then(|name| name.get(..width.min(name.len()))).unwrap_or_default()
+        };
+        let own = |table: &'static [(&str, &[&str])], index: usize, full: bool| {
+            table
+                .get(index)
+                .map_or("", |(name, short)| if full { name } else { short.first().copied().unwrap_or(name) })
+        };
+        match (self, field) {
+            (Self::Indonesian, 'B' | 'b') => own(&BULAN, month, field == 'B'),
+            (Self::Indonesian, _) => own(&HARI, weekday, field == 'A'),
+            (_, 'B') => pick(&MONTHS, month, 9),
+            (_, 'b') => pick(&MONTHS, month, 3),
+            (_, 'A') => pick(&DAYS, weekday, 9),
+            _ => pick(&DAYS, weekday, 3),
+        }
+    }
+}
+
 impl Parts {
     fn take<'a>(&mut self, field: char, rest: &'a str) -> Option<&'a str> {
         let (value, rest) = match field {
@@ -449,10 +538,7 @@ impl Parts {
             'G' => number(rest, 4, 4, 1, 9999)?,
             'V' => number(rest, 1, 2, 1, 53)?,
             'U' | 'W' => number(rest, 1, 2, 0, 53)?,
-            'B' => name(rest, &MONTHS, usize::MAX)?,
-            'b' => name(rest, &MONTHS, 3)?,
-            'A' => name(rest, &DAYS, usize::MAX)?,
-            'a' => name(rest, &DAYS, 3)?,
+            'B' | 'b' | 'A' | 'a' => named(rest, field, self.names)?,
             'p' => name(rest, &["AM", "PM"], 2)?,
             'z' => return self.take_zone(rest),
             'Z' => return ["UTC", "GMT"].iter().find_map(|zone| rest.strip_prefix(zone)),
@@ -644,6 +730,32 @@ fn any_datetime(text: &str) -> Option<Stamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn months_are_read_and_written_in_the_language_of_the_field() {
+        let own = |pattern: &str| Strptime::compile(pattern).unwrap().in_language(Names::Indonesian);
+        let full = own("%d %B %Y %H:%M");
+        let stamp = full.datetime("20 Agustus 2021 07:15").unwrap();
+        assert_eq!(full.format(stamp.micros), "20 Agustus 2021 07:15");
+        for wrong in ["20 August 2021 07:15", "20 Agu 2021 07:15", " 20 agt 2021 07:15 ", "20 AUG 2021 07:15"] {
+            assert_eq!(full.datetime(wrong), None, "{wrong}");
+        }
+        let short = own("%a, %d-%b-%y");
+        for text in ["Jum, 20-Agu-21", "jum, 20-agt-21", "Jum'at, 20-Agust-21"] {
+            assert_eq!(short.date(text), full.date("20 Agustus 2021 00:00"), "{text}");
+        }
+        for (month, (name, abbreviations)) in (1..).zip(BULAN) {
+            let day = iso_date(&format!("2021-{month:02}-09")).unwrap();
+            assert_eq!(own("%d %B %Y").date(&format!("09 {name} 2021")), Some(day));
+            assert!(abbreviations.iter().all(|a| own("%d %b %Y").date(&format!("09 {a} 2021")) == Some(day)));
+            for pattern in ["%A %d %B %Y", "%a %d %b %Y"] {
+                let written = own(pattern).format(i64::from(day) * DAY_MICROS);
+                assert_eq!(own(pattern).date(&written), Some(day), "{written}");
+            }
+        }
+        assert_eq!(own("%d %B %Y").date("9 Nopember 2021"), iso_date("2021-11-09"));
+        assert_eq!(Strptime::compile("%d %B %Y").unwrap().date("9 Agustus 2021"), None, "strptime is English");
+    }
 
     #[test]
     fn the_default_forms_accept_nothing_else() {

@@ -3,6 +3,8 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+use super::identity::Identity;
+
 /// What a string has to look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TextFormat {
@@ -11,6 +13,8 @@ pub(crate) enum TextFormat {
     Uri,
     Uuid,
     Binary,
+    /// An identifier of the `satudata` extension.
+    Identity(Identity),
 }
 
 impl TextFormat {
@@ -34,6 +38,7 @@ impl TextFormat {
             Self::Uri => uri(text),
             Self::Uuid => uuid(text),
             Self::Binary => BASE64_STANDARD.decode(text).is_ok(),
+            Self::Identity(identity) => identity.accepts(text),
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::words::Words;
-use super::{Lang, near, numbers, shown, speech};
+use super::{Lang, near, numbers, satudata, shown, speech};
 use crate::field::{Field, Rule};
 use crate::form::Form;
 use crate::lexical::text::TextFormat;
@@ -225,6 +225,7 @@ const fn item_name(form: &Form) -> (&'static str, &'static str) {
 
 fn format_words(format: TextFormat, value: &str) -> Words {
     let (words, example) = match format {
+        TextFormat::Identity(identity) => return satudata::identity_words(identity, value),
         TextFormat::Email => {
             (Words::new("«{value}» bukan alamat surel.", "“{value}” is not an e-mail address."), "nama@dinas.go.id")
         }

@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::Value;
+use simpul_lake::SqlRules;
 use simpul_schemas::{
-    Contract, Foreign, Lang, Limits, Outcome, RejectedCsv, RejectedRow, Sheet, io_words, validate_package_keeping,
+    Contract, Foreign, Lang, Limits, Means, Outcome, RejectedCsv, RejectedRow, Sheet, io_words, validate_package_with,
 };
 
 use super::output;
@@ -80,7 +81,8 @@ pub fn run(options: &Options) -> ExitCode {
         let file = path_of(options.data.as_deref(), folder, &descriptor)?;
         Ok(Box::new(Worker::start(File::open(file)?, format, sheet, &config::Limits::default())?) as Box<dyn Read>)
     };
-    let outcome = validate_package_keeping(&descriptor, data, &load, &cells, limits, &mut |contract, head, rows| {
+    let means = Means { load: &load, cells: &cells, rules: Some(&SqlRules) };
+    let outcome = validate_package_with(&descriptor, data, &means, limits, &mut |contract, head, rows| {
         kept.take(contract, head, &rows)
     });
     if let Err(error) = tell(options, &outcome, kept, language) {
