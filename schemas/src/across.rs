@@ -229,7 +229,8 @@ pub(crate) fn check(
 /// Calls `broken` with the rows in which the rule is false or cannot be computed. A batch that fails as a whole is
 /// halved until the rows that fail are alone.
 fn each_broken(rule: &dyn CompiledRule, batch: &RecordBatch, mut broken: impl FnMut(usize)) {
-    let mut parts: Vec<Range<usize>> = vec![0..batch.num_rows()];
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    parts.push(0..batch.num_rows());
     while let Some(part) = parts.pop() {
         match rule.evaluate(&batch.slice(part.start, part.len())) {
             Ok(values) => {

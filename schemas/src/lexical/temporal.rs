@@ -343,7 +343,7 @@ const HARI: [(&str, &[&str]); 7] = [
 const BULAN_LAMA: [(u32, &str); 3] = [(1, "Pebruari"), (10, "Nopember"), (7, "Augustus")];
 
 /// Reads the name of a month or day at the start of `text`; of several that fit, the longest.
-fn named<'a>(text: &'a str, field: char, names: Names) -> Option<(u32, &'a str)> {
+fn named(text: &str, field: char, names: Names) -> Option<(u32, &str)> {
     let full = matches!(field, 'B' | 'A');
     let month = matches!(field, 'B' | 'b');
     let english = |width| if month { name(text, &MONTHS, width) } else { name(text, &DAYS, width) };

@@ -656,7 +656,7 @@ mod tests {
         for (days, epoch_1904, elapsed, text) in [
             (45296.0, false, false, "2024-01-05"),
             (45296.4375, false, false, "2024-01-05T10:30:00"),
-            (45296.437_499_999_9, false, false, "2024-01-05T10:30:00"),
+            (45_296.437_499_999_9, false, false, "2024-01-05T10:30:00"),
             (45943.541, false, false, "2025-10-13T12:59:02.4"),
             (43834.0, true, false, "2024-01-05"),
             (0.0, true, false, "1904-01-01"),
@@ -676,7 +676,10 @@ mod tests {
         }
     }
 
-    fn read(bytes: &[u8], piece: usize) -> (Vec<(u64, Vec<(String, Tag)>, String)>, Result<(), CellStop>) {
+    /// Number, cells and text of a row.
+    type ReadRow = (u64, Vec<(String, Tag)>, String);
+
+    fn read(bytes: &[u8], piece: usize) -> (Vec<ReadRow>, Result<(), CellStop>) {
         let mut reader = CellReader::new(LIMITS, 3);
         let mut found = Vec::new();
         for chunk in bytes.chunks(piece.max(1)) {
