@@ -18,7 +18,8 @@ const ARROWS: [(&str, &[&str]); 6] = [
 /// Crates that only one crate, or a few, may use, and why they are heavy or dangerous elsewhere.
 const RESERVED: [(&str, &[&str]); 5] = [
     ("datafusion", &["simpul-lake"]),
-    ("parquet", &["simpul-lake", "simpul-benches", "simpul-tests"]),
+    // In the node only `simpul worker` uses it, which reads the files of strangers in a process of its own.
+    ("parquet", &["simpul", "simpul-lake", "simpul-benches", "simpul-tests"]),
     ("sqlx", &["simpul-store", "simpul-connector-postgres"]),
     ("rcgen", &["simpul-certs"]),
     ("jsonwebtoken", &["simpul-certs"]),

@@ -127,7 +127,7 @@ async fn a_dirty_workbook_is_refused_by_row_and_column_and_lands_when_it_is_corr
     ensure!(again.status == 201 && again.header("idempotency-replayed") == "true", "{}", again.body);
     ensure!(again.bytes == answer.bytes, "the same delivery has the same answer");
     let other = Answer::of(push(&case, "bersih", XLSX, dirty)).await?;
-    ensure!((other.status, other.problem()) == (422, "key_reused"), "{}", other.body);
+    ensure!((other.status, other.problem()) == (422, "idempotency_key_reused"), "{}", other.body);
 
     let kept: Vec<Value> =
         records(&case).await?.into_iter().filter(|r| r["kode"].as_str().is_some_and(|k| k.starts_with('B'))).collect();
