@@ -27,7 +27,7 @@ pub(crate) fn schema(resource: &Value, head: &[u8]) -> Option<Value> {
     let contract = Contract::compile(&json!({"resources": [resource]}), &NoReferences).ok()?;
     let mut text = String::new();
     // What cannot be decoded is said when the whole file is read.
-    let _ = Decoder::new(contract.encoding).decode(&unpacked, unpacked.len() < HEAD, &mut text);
+    let _ = Decoder::detecting(contract.encoding).decode_on(&unpacked, unpacked.len() < HEAD, &mut text);
     let dialect = &contract.layout.dialect;
     let candidates = [dialect.delimiter.as_str(), ";", "\t", "|"];
     let count = if contract.layout.delimiter_declared { 1 } else { candidates.len() };

@@ -126,7 +126,8 @@ fn a_file_that_cannot_be_read_says_where() {
     for (bytes, kind, detail, place) in [
         (&b"a,b\n1,2\n3,\"4\n"[..], "source-error", "quote", (Some(3), Some(2), None)),
         (b"a,b\n1,2\n3,4\0\n", "source-error", "nul", (Some(3), None, Some(11))),
-        (b"a,b\n1,Caf\xe9\n", "encoding-error", "encoding", (Some(2), None, Some(9))),
+        (b"a,b\n\xc3\xa9,Caf\xe9\n", "encoding-error", "encoding", (Some(2), None, Some(10))),
+        (b"a,b\n1,Caf\x8f\n", "encoding-error", "encoding", (Some(2), None, Some(9))),
         (b"", "source-error", "empty", (None, None, None)),
         (b"a,c\n1,2\n", "header-error", "header", (None, None, None)),
         (long.as_bytes(), "limit-error", "cell", (Some(2), Some(2), None)),
@@ -140,6 +141,45 @@ fn a_file_that_cannot_be_read_says_where() {
             assert_eq!((fatal.row, fatal.column, fatal.byte), place, "{detail}");
             assert!(!report.valid);
             assert!(report.to_text(Lang::Id).contains(&*fatal.message.id));
+        }
+    }
+}
+
+#[test]
+fn a_file_in_windows_1252_or_utf16_is_read_as_such_and_the_report_says_so() {
+    let open = fields(&json!([{"name": "a", "type": "integer"}, {"name": "nama désa"}]));
+    let utf16: Vec<u8> = "a;nama désa\n1;Peñas\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (bytes, name, at) in [
+        (&b"a;nama d\xe9sa\n1;Pe\xf1as\n"[..], "windows-1252", "row 1"),
+        (&utf16, "UTF-16LE", "as UTF-16LE."),
+        (&[&[0xff, 0xfe], utf16.as_slice()].concat(), "UTF-16LE", "as UTF-16LE."),
+    ] {
+        for piece in [1, 3, usize::MAX] {
+            let checked = check_with(&open, Format::Csv, Limits::default(), bytes, piece);
+            let report = checked.report;
+            assert!(report.valid && report.rows_accepted == 1, "{report:?}");
+            let notices: Vec<_> = report.notices.iter().filter(|notice| notice.code == "encoding-detected").collect();
+            let [notice] = notices[..] else { panic!("{:?}", report.notices) };
+            assert!(notice.message.en.contains(name) && notice.message.en.contains(at), "{notice:?}");
+        }
+    }
+    // Once an encoding is named, by the contract or by the sender, nothing is looked for.
+    let mut package = json!({"name": "p", "resources": [{"name": "r", "path": "r.csv", "encoding": "utf-8",
+        "schema": {"fields": [{"name": "a"}]}}]});
+    for (named, valid) in [("utf-8", false), ("ascii", false), ("windows-1252", true)] {
+        package["resources"][0]["encoding"] = json!(named);
+        let contract = Arc::new(Contract::compile(&package, &NoReferences).unwrap());
+        for (told, valid) in [(None, valid), (Some("windows-1252"), true), (Some("utf-8"), false)] {
+            let mut validator = Validator::new(Arc::clone(&contract), Format::Csv, Limits::default());
+            if let Some(told) = told {
+                validator = validator.in_encoding(TextEncoding::named(told).unwrap());
+            }
+            let done = validator.push(b"a\nCaf\xe9\n").and_then(|()| validator.finish());
+            assert_eq!(done.is_ok(), valid, "{named}, {told:?}");
+            if let Err(fatal) = done {
+                let hint = fatal.hint.unwrap();
+                assert!(hint.en.contains("--encoding windows-1252"), "{hint:?}");
+            }
         }
     }
 }
@@ -185,7 +225,7 @@ fn a_check_goes_on_where_a_delivery_would_be_refused_and_says_so() {
     }
     // Bytes behind a NUL are still checked: no text stays no text.
     let mut validator = Validator::for_check(contract, Format::Csv, Limits::default());
-    assert_eq!(validator.push(b"a,b\n1,\0\n2,\xff\n").unwrap_err().kind, "encoding-error");
+    assert_eq!(validator.push(b"a,b\n1,\0\n2,\x81\n").unwrap_err().kind, "encoding-error");
 }
 
 #[test]

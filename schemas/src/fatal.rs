@@ -25,17 +25,13 @@ fn advice(text: Text) -> Option<Box<Text>> {
     Some(Box::new(text))
 }
 
-/// Bytes that are no text.
-pub(crate) fn decode(stop: DecodeStop, row: u64, declared: Option<&'static encoding_rs::Encoding>) -> Fatal {
-    let name = declared.map_or("UTF-8", encoding_rs::Encoding::name);
+/// Bytes that are no text in the encoding of that name.
+pub(crate) fn decode(stop: DecodeStop, row: u64, name: &str) -> Fatal {
     match stop {
-        DecodeStop::Invalid { byte, .. } => Fatal {
+        DecodeStop::Invalid { byte, .. } | DecodeStop::Detected { byte, .. } => Fatal {
             row: Some(row),
             byte: Some(byte),
-            hint: advice(Text::fixed(
-                "Simpan sebagai CSV UTF-8. Bila berkas memang memakai pengodean lain (misalnya windows-1252 dari Excel), sebutkan dalam standar data.",
-                "Save as CSV UTF-8. If the file does use another encoding (such as windows-1252 from Excel), the contract has to say so.",
-            )),
+            hint: advice(other_encoding(stop)),
             ..fatal(
                 "encoding-error",
                 "encoding",
@@ -57,6 +53,27 @@ pub(crate) fn decode(stop: DecodeStop, row: u64, declared: Option<&'static encod
                 format!("The file holds a NUL character (byte {}, row {row}).", speech::count(byte, Lang::En)),
             )
         },
+    }
+}
+
+/// What to do about a file in another encoding; the one that it looks like is offered, and only the sender can say so.
+fn other_encoding(stop: DecodeStop) -> Text {
+    match stop {
+        DecodeStop::Invalid { looks_like: Some(found), .. } => {
+            let found = found.name();
+            Text::new(
+                format!(
+                    "Berkas tampaknya memakai {found}. Simpan sebagai «CSV UTF-8», atau kirim lagi dengan --encoding {found} (HTTP: Content-Type: text/csv; charset={found})."
+                ),
+                format!(
+                    "The file seems to be {found}. Save it as “CSV UTF-8”, or send it again with --encoding {found} (HTTP: Content-Type: text/csv; charset={found})."
+                ),
+            )
+        }
+        _ => Text::fixed(
+            "Simpan sebagai CSV UTF-8. Bila berkas memang memakai pengodean lain, sebutkan dengan --encoding (HTTP: charset pada Content-Type).",
+            "Save as CSV UTF-8. If the file does use another encoding, name it with --encoding (HTTP: charset of the Content-Type).",
+        ),
     }
 }
 

@@ -48,6 +48,7 @@ pub use descriptor::DescriptorError;
 pub use field::Field;
 pub use package::{Cells, Keep, Means, Outcome, validate_package, validate_package_with};
 pub use reader::cells::{Cell, CellFault, CellWriter, Foreign, Sheet};
+pub use reader::decode::TextEncoding;
 pub use reference::{NoReferences, ReferenceTable, References, Wanted};
 pub use report::page::{Line, Role, page};
 pub use report::rejected::{Records, RejectedCsv};

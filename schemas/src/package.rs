@@ -13,6 +13,7 @@ use crate::contract::{Contract, ENCODING_ERROR, REFERENCE_ERROR};
 use crate::descriptor::DescriptorError;
 use crate::digest::Checksum;
 use crate::reader::cells::{CellFault, Foreign, Sheet};
+use crate::reader::decode::TextEncoding;
 use crate::reference::{ReferenceTable, References, Wanted};
 use crate::report::{Finding, Lang, Report, Text, io_words, speech};
 use crate::unpack::{Unpacked, is_gzip};
@@ -69,7 +70,7 @@ pub fn validate_package(
     limits: Limits,
 ) -> Outcome {
     let none = |_: Foreign, _: &Sheet| Err(std::io::Error::from(std::io::ErrorKind::Unsupported));
-    let means = Means { load, cells: &none, rules: None };
+    let means = Means { load, cells: &none, rules: None, encoding: None };
     validate_package_with(descriptor, data, &means, limits, &mut |_, _, _| {})
 }
 
@@ -90,6 +91,8 @@ pub struct Means<'a> {
     pub cells: &'a Cells<'a>,
     /// The expression language of the rules across columns. Without one they are not checked, and a notice says so.
     pub rules: Option<&'a dyn RuleEngine>,
+    /// The encoding of a CSV file that a person names, whatever the descriptor says.
+    pub encoding: Option<TextEncoding>,
 }
 
 /// [`validate_package`] with foreign formats, rules across columns and the bad rows handed out. After the file `keep` is
@@ -153,7 +156,7 @@ pub fn validate_package_with(
         Format::Cells(foreign) => {
             check_cells(contract, (foreign, means.cells), &mut source, described, limits, &mut keep)
         }
-        format => check(contract, format, &mut source, described, means.load, limits, &mut keep),
+        format => check(contract, format, &mut source, described, means, limits, &mut keep),
     };
     match checked {
         Ok(report) => Outcome::of(report),
@@ -331,13 +334,16 @@ fn check(
     format: Format,
     source: &mut dyn Read,
     resource: &Value,
-    load: &dyn Fn(&str) -> Option<Vec<u8>>,
+    means: &Means<'_>,
     limits: Limits,
     keep: &mut dyn FnMut(&mut Validator),
 ) -> std::io::Result<Report> {
     let expected = resource.get("hash").and_then(Value::as_str);
     let mut checksum = Checksum::new(expected);
     let mut validator = Validator::for_check(contract, format, limits);
+    if let Some(encoding) = means.encoding {
+        validator = validator.in_encoding(encoding);
+    }
     let mut after = |validator: &mut Validator| {
         validator.take_batches();
         keep(validator);
@@ -353,7 +359,7 @@ fn check(
     }
     let mut missing = None;
     for path in paths(resource).iter().skip(1) {
-        let Some(bytes) = load(path) else {
+        let Some(bytes) = (means.load)(path) else {
             missing = Some((*path).to_owned());
             break;
         };

@@ -24,7 +24,7 @@ use crate::header::{self, Mapping};
 use crate::keys::{FirstRows, Keys};
 use crate::reader::cells::{CellFault, CellStop, Foreign};
 use crate::reader::csv::{CsvLimits, CsvReader, Scan};
-use crate::reader::decode::{DecodeStop, Decoder};
+use crate::reader::decode::{DecodeStop, Decoder, TextEncoding};
 use crate::reader::json::{JsonLimits, JsonReader, Names, Step};
 use crate::reader::rows::{KeyFault, MAX_SPAN, Rows, Span, Tag};
 use crate::report::{Fatal, Finding, Lang, Notice, Report, Stats, Text, speech};
@@ -213,7 +213,10 @@ impl Validator {
         let mapping = matches!(input, Input::Json(_)).then(|| Mapping::positional(width));
         let lacking = contract.lacks_rules();
         let mut validator = Self {
-            decoder: Decoder::new(if format == Format::Csv { contract.encoding } else { None }),
+            decoder: match format {
+                Format::Csv => Decoder::detecting(contract.encoding),
+                _ => Decoder::new(None),
+            },
             input,
             core: Core {
                 keys: Keys::new(&contract, limits.key_bytes),
@@ -245,6 +248,15 @@ impl Validator {
             validator.core.without_rules();
         }
         validator
+    }
+
+    /// Reads a CSV file in the encoding that its sender names, whatever the contract says. JSON is always UTF-8 (RFC 8259).
+    #[must_use]
+    pub fn in_encoding(mut self, encoding: TextEncoding) -> Self {
+        if matches!(self.input, Input::Csv(_)) {
+            self.decoder = Decoder::new(Some(encoding.0));
+        }
+        self
     }
 
     /// Hands out bad rows too: a list may hold keys in rows that have other faults.
@@ -368,12 +380,18 @@ impl Validator {
             }
         };
         let mut stop = self.decoder.decode(bytes, last, text).err();
-        self.seen_text |= !text.is_empty();
-        if let Some(DecodeStop::Nul { byte }) = stop
-            && self.core.purpose == Purpose::Check
-            && matches!(self.input, Input::Csv(_))
-        {
-            stop = self.pass_nul(byte)?;
+        self.seen_text |= self.has_text();
+        loop {
+            stop = match stop {
+                Some(DecodeStop::Detected { byte, encoding }) => self.note_encoding(byte, TextEncoding(encoding))?,
+                Some(DecodeStop::Nul { byte })
+                    if self.core.purpose == Purpose::Check && matches!(self.input, Input::Csv(_)) =>
+                {
+                    self.pass_nul(byte)?
+                }
+                _ => break,
+            };
+            self.seen_text |= self.has_text();
         }
         if stop.is_some() {
             self.decide_delimiter();
@@ -386,7 +404,7 @@ impl Validator {
                 Input::Json(json) => json.current_row(),
                 Input::Cells(cells) => cells.reader.last_row(),
             };
-            result = self.flush().and(Err(fatal::decode(stop, row, self.core.contract.encoding)));
+            result = self.flush().and(Err(fatal::decode(stop, row, self.decoder.name())));
         }
         result.inspect_err(|fatal| self.core.fatal = Some(fatal.clone()))
     }
@@ -400,6 +418,35 @@ impl Validator {
         }
     }
 
+    fn has_text(&self) -> bool {
+        match &self.input {
+            Input::Csv(csv) => !csv.reader.rows.text.is_empty(),
+            Input::Json(json) => !json.rows.text.is_empty(),
+            Input::Cells(_) => false,
+        }
+    }
+
+    /// The file goes on in another encoding than UTF-8: nobody declared it, so the report says where that was seen.
+    fn note_encoding(&mut self, byte: u64, found: TextEncoding) -> Result<Option<DecodeStop>, Fatal> {
+        self.drive(false).inspect_err(|fatal| self.core.fatal = Some(fatal.clone()))?;
+        let Input::Csv(csv) = &mut self.input else { return Ok(None) };
+        let row = csv.reader.current_row();
+        let stop = self.decoder.resume(&mut csv.reader.rows.text).err();
+        let name = found.name();
+        let (place_id, place_en) = match byte {
+            0 => (String::new(), String::new()),
+            _ => {
+                (format!(" (terlihat pada byte ke-{byte}, baris {row})"), format!(" (seen at byte {byte}, row {row})"))
+            }
+        };
+        self.core.notice(
+            "encoding-detected",
+            format!("Berkas bukan UTF-8; dibaca sebagai {name}{place_id}. Periksa apakah huruf dan tanda khususnya benar."),
+            format!("The file is not UTF-8; it was read as {name}{place_en}. Check that its special letters and signs are right."),
+        );
+        Ok(stop)
+    }
+
     /// A mere report goes on behind a NUL; the text up to it is read first, so that its row is known.
     fn pass_nul(&mut self, byte: u64) -> Result<Option<DecodeStop>, Fatal> {
         self.decide_delimiter();
@@ -407,7 +454,6 @@ impl Validator {
         let Input::Csv(csv) = &mut self.input else { return Ok(None) };
         let row = csv.reader.current_row();
         let stop = self.decoder.keep_nul(&mut csv.reader.rows.text).err();
-        self.seen_text = true;
         self.core.notice(
             "nul-character",
             format!("Perhatian: berkas memuat karakter NUL (byte ke-{byte}, baris {row}). Kiriman berkas ini akan ditolak."),

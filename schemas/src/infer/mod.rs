@@ -162,7 +162,9 @@ impl Drafter {
         let utf8 = self.layout.encoding == "utf-8";
         self.decoder.decode(bytes, last, text).map_err(|stop| match stop {
             DecodeStop::Invalid { byte, .. } if utf8 => Unreadable::NotUtf8(byte),
-            DecodeStop::Invalid { byte, .. } | DecodeStop::Nul { byte } => Unreadable::NotText(byte),
+            DecodeStop::Invalid { byte, .. } | DecodeStop::Detected { byte, .. } | DecodeStop::Nul { byte } => {
+                Unreadable::NotText(byte)
+            }
         })
     }
 

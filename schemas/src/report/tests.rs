@@ -266,7 +266,8 @@ fn words_about_whole_files() {
     both(
         "files",
         &[
-            ("encoding", of(Format::Csv, b"n\n1\n\xff\xfe\xe9\n")),
+            ("encoding", of(Format::Csv, b"n\n1\n\xc3\xb1 Caf\xe9\n")),
+            ("encoding detected", of(Format::Csv, b"n\n1\nCaf\xe9\n")),
             ("nul", of(Format::Csv, b"n\n1\n\0\n")),
             ("empty", of(Format::Csv, b"")),
             ("quote", of(Format::Csv, b"n\n1\n\"2\n3\n")),

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use simpul_certs::tls::{ClientOptions, OwnCertificate, client_config};
 use simpul_certs::trust::{TrustFiles, TrustStore};
 use simpul_core::digest::{Digest, Digester};
-use simpul_schemas::{Foreign, Lang, spoken_count};
+use simpul_schemas::{Foreign, Lang, TextEncoding, spoken_count};
 use tokio::io::AsyncWriteExt;
 use tokio_util::io::ReaderStream;
 
@@ -33,6 +33,9 @@ pub struct PushOptions {
     /// Contract version; without it the latest
     #[arg(long)]
     contract_version: Option<String>,
+    /// Encoding of a CSV file, such as windows-1252; without it the contract's, or UTF-8
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
     /// Key of this delivery; without it one made from the dataset and the file's content
     #[arg(long)]
     key: Option<String>,
@@ -124,10 +127,13 @@ pub async fn push(options: PushOptions) -> anyhow::Result<ExitCode> {
     let node = connect(&options.client, false)?;
     let (media_type, coding) = form_of(&options.file)?;
     let (digest, length) = digest_of(&options.file).await?;
+    let media_type = in_encoding(media_type, options.encoding.as_deref())?;
+    // A file that is read in another encoding is another delivery.
+    let named = options.encoding.as_ref().map_or(String::new(), |name| format!("\n{}", name.to_ascii_lowercase()));
     let key = options
         .key
         .clone()
-        .unwrap_or_else(|| Digest::of(format!("{}\n{digest}", options.dataset).as_bytes()).to_string());
+        .unwrap_or_else(|| Digest::of(format!("{}\n{digest}{named}", options.dataset).as_bytes()).to_string());
     let lang = report::language(&options.client);
     let bar = output::progress(Some(length));
     let file = tokio::fs::File::open(&options.file).await?;
@@ -180,6 +186,14 @@ pub async fn push(options: PushOptions) -> anyhow::Result<ExitCode> {
             Err(error.into())
         }
     }
+}
+
+/// The media type with the encoding that a person named.
+fn in_encoding(media_type: &str, encoding: Option<&str>) -> anyhow::Result<String> {
+    let Some(name) = encoding else { return Ok(media_type.to_owned()) };
+    anyhow::ensure!(media_type == "text/csv", "--encoding is for CSV files; the others say their encoding themselves");
+    let encoding = TextEncoding::named(name).with_context(|| format!("the encoding {name} is not known"))?;
+    Ok(format!("text/csv; charset={}", encoding.name().to_ascii_lowercase()))
 }
 
 /// Sends a dry run and shows what it finds while the file is on its way; gives its answer.

@@ -10,7 +10,8 @@ use clap::Args;
 use serde_json::Value;
 use simpul_lake::SqlRules;
 use simpul_schemas::{
-    Contract, Foreign, Lang, Limits, Means, Outcome, RejectedCsv, RejectedRow, Sheet, io_words, validate_package_with,
+    Contract, Foreign, Lang, Limits, Means, Outcome, RejectedCsv, RejectedRow, Sheet, TextEncoding, io_words,
+    validate_package_with,
 };
 
 use super::output;
@@ -33,6 +34,9 @@ pub struct Options {
     /// Texts in English
     #[arg(long)]
     english: bool,
+    /// Encoding of a CSV file, such as windows-1252, whatever the contract says
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
     /// Write every error as a line of this CSV file
     #[arg(long, value_name = "FILE")]
     errors_csv: Option<PathBuf>,
@@ -64,6 +68,13 @@ pub fn run(options: &Options) -> ExitCode {
     if let Some(data) = &options.data {
         say_format(&mut descriptor, data);
     }
+    let encoding = match options.encoding.as_deref().map(|name| TextEncoding::named(name).ok_or(name)) {
+        Some(Err(name)) => {
+            eprintln!("simpul: --encoding: {name}?");
+            return ExitCode::from(2);
+        }
+        found => found.and_then(Result::ok),
+    };
     let folder = options.descriptor.parent().unwrap_or(Path::new("."));
     let load = |path: &str| inside(folder, path).and_then(|path| std::fs::read(path).ok());
     let mut opened = open(options.data.as_deref(), folder, &descriptor);
@@ -81,7 +92,7 @@ pub fn run(options: &Options) -> ExitCode {
         let file = path_of(options.data.as_deref(), folder, &descriptor)?;
         Ok(Box::new(Worker::start(File::open(file)?, format, sheet, &config::Limits::default())?) as Box<dyn Read>)
     };
-    let means = Means { load: &load, cells: &cells, rules: Some(&SqlRules) };
+    let means = Means { load: &load, cells: &cells, rules: Some(&SqlRules), encoding };
     let outcome = validate_package_with(&descriptor, data, &means, limits, &mut |contract, head, rows| {
         kept.take(contract, head, &rows)
     });

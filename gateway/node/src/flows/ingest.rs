@@ -28,7 +28,7 @@ use simpul_core::delivery::{Delivery, RefusedBecause, RowCounts, State};
 use simpul_core::digest::Digest;
 use simpul_core::id::{AgencyCode, DatasetId};
 use simpul_lake::Stager;
-use simpul_schemas::{Contract, Foreign, Format, Lang, Policy, Report, Validator};
+use simpul_schemas::{Contract, Foreign, Format, Lang, Policy, Report, TextEncoding, Validator};
 use simpul_store::journal::{Begin, Record};
 use tokio::sync::mpsc::Receiver;
 
@@ -91,6 +91,8 @@ pub struct Submission {
     pub key: String,
     /// The form of the body.
     pub format: Format,
+    /// The encoding of its text that the sender names; without it that of the contract.
+    pub encoding: Option<TextEncoding>,
     /// Its compression.
     pub coding: Coding,
     /// The digest that the bytes on the wire must have.
@@ -238,6 +240,7 @@ async fn submission(
         }
     };
     let format = media_type(text(&header::CONTENT_TYPE))?;
+    let encoding = charset(text(&header::CONTENT_TYPE))?;
     let coding = coding(headers)?;
     let expected = digest(headers)?;
     let source_sequence = match text(&SEQUENCE) {
@@ -255,6 +258,7 @@ async fn submission(
         source_sequence,
         key,
         format,
+        encoding,
         coding,
         expected,
         language: context.language.into(),
@@ -275,6 +279,21 @@ fn media_type(value: Option<&str>) -> Result<Format, Refusal> {
         Refusal::new(Kind::MediaType, "send CSV, NDJSON, JSON, XLSX, XLS, ODS, Parquet or Arrow IPC")
             .header(HeaderName::from_static("accept-post"), &MEDIA_TYPES.map(|(name, _)| name).join(", "))
     })
+}
+
+/// The `charset` of a media type (RFC 9110 section 8.3.2).
+fn charset(value: Option<&str>) -> Result<Option<TextEncoding>, Refusal> {
+    let parameters = value.unwrap_or_default().split(';').skip(1);
+    let mut named = parameters.filter_map(|parameter| parameter.split_once('='));
+    let Some((_, name)) = named.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset")) else { return Ok(None) };
+    let name = name.trim().trim_matches('"');
+    match TextEncoding::named(name) {
+        Some(encoding) => Ok(Some(encoding)),
+        None => Err(Refusal::new(
+            Kind::MediaType,
+            "the charset is not known; utf-8, utf-16 and windows-1252 are some that are",
+        )),
+    }
 }
 
 /// The media type under which a file in a foreign format is sent.
@@ -480,7 +499,10 @@ pub fn takers(
     delivery: &Delivery,
 ) -> Result<(Validator, Stager, Quarantine), Refusal> {
     let stager = app.lake.stage(&delivery.dataset, &delivery.id, &delivery.origin)?;
-    let validator = Validator::new(submission.contract.clone(), submission.format, app.schema_limits());
+    let mut validator = Validator::new(submission.contract.clone(), submission.format, app.schema_limits());
+    if let Some(encoding) = submission.encoding {
+        validator = validator.in_encoding(encoding);
+    }
     let kept = if submission.dry_run { 0 } else { app.config.limits.quarantine_bytes };
     Ok((validator, stager, Quarantine::new(app.quarantine_path(&delivery.id), kept)))
 }

@@ -137,6 +137,7 @@ async fn deliver(app: &Arc<App>, connector: &Connector, pull: api::Pull) -> Resu
             api::Format::Parquet => Format::Cells(Foreign::Parquet),
             api::Format::Arrow => Format::Cells(Foreign::Arrow),
         },
+        encoding: None,
         coding: Coding::Identity,
         expected: None,
         language: Lang::Id,
