@@ -446,3 +446,22 @@ async fn an_incompatible_version_of_a_contract_is_refused_and_a_compatible_one_t
     // The newest of each.
     assert_eq!(own, [&json!("1.1.0")], "{registered}");
 }
+
+#[tokio::test]
+async fn a_file_in_windows_1252_lands_as_text_once_its_sender_says_so_and_never_silently() {
+    let demo = Demo::shared();
+    let strict = dataset(demo, "kabupaten", "tambah", "tolak").await;
+    let producer = producer(demo, "kabupaten", &strict).await;
+    let file = b"kode,nama,nilai,tahun\nA1,Kampung Caf\xe9 \x96 Peta,1,2025\n";
+    let refused = producer.deliver(&strict, file, CSV, &[]).await.wants(422).json();
+    assert!(refused.to_string().contains("--encoding windows-1252"), "{refused}");
+    let unknown = producer.deliver(&strict, file, "text/csv; charset=klingon", &[]).await.wants(415);
+    assert!(unknown.text().contains("windows-1252"), "{}", unknown.text());
+    let told = producer.deliver(&strict, file, "text/csv; charset=\"Windows-1252\"", &[]).await.wants(201);
+    assert_eq!(told.json()["rows"]["accepted"], json!(1));
+    let kept = records(&producer, &strict, "").await;
+    assert_eq!(kept[0]["nama"], json!("Kampung Café – Peta"));
+    // UTF-8 is not taken for anything else because its sender says otherwise about another file.
+    let wrong = producer.deliver(&strict, file, "text/csv; charset=utf-8", &[]).await.wants(422);
+    assert!(wrong.text().contains("UTF-8"), "{}", wrong.text());
+}
