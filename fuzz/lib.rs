@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
-use simpul_schemas::{Contract, Format, Lang, Limits, NoReferences, Report, Validator};
+use simpul_schemas::{Contract, Foreign, Format, Lang, Limits, NoReferences, Report, Validator};
 
 /// A contract over these fields.
 pub fn contract(fields: Value, dialect: Value) -> Option<Arc<Contract>> {
@@ -72,6 +72,11 @@ pub fn check(contract: &Arc<Contract>, format: Format, bytes: &[u8], piece: usiz
     assert_eq!(report.valid, report.stats.errors == 0);
     let _ = (report.to_text(Lang::Id), report.to_json(Lang::En), report.errors_csv(Lang::En));
     report
+}
+
+/// What a decoder of foreign files wrote, checked as a delivery is.
+pub fn check_cells(format: Foreign, cells: &[u8]) {
+    check(&EVERY_TYPE, Format::Cells(format), cells, usize::MAX, true);
 }
 
 /// Checks a file whole and in pieces: the report is the same. The first byte chooses the pieces.

@@ -65,6 +65,11 @@ pub struct Output {
 }
 
 impl Output {
+    /// An output to that pipe.
+    pub fn to(pipe: File) -> Self {
+        Self { writer: CellWriter::default(), pipe }
+    }
+
     /// Sends what is written, if that is worth it.
     ///
     /// # Errors
@@ -100,7 +105,7 @@ pub fn run(options: &Options) -> ExitCode {
     }
     // An old kernel without the filter still has the limits; `confine` says what that leaves open.
     let _ = confine::system_calls();
-    let mut out = Output { writer: CellWriter::default(), pipe };
+    let mut out = Output::to(pipe);
     let decoded = catch_unwind(AssertUnwindSafe(|| decode(file, format, options, &mut out)));
     match decoded {
         Ok(Ok(())) => ExitCode::SUCCESS,
@@ -117,7 +122,11 @@ fn descriptors() -> io::Result<(File, File)> {
     Ok((file, io::stdout().as_fd().try_clone_to_owned()?.into()))
 }
 
-fn decode(mut file: File, format: Foreign, options: &Options, out: &mut Output) -> Result<(), Stop> {
+/// Decodes a file, without any confinement.
+///
+/// # Errors
+/// Why it cannot be read, or that nobody listens any more.
+pub fn decode(mut file: File, format: Foreign, options: &Options, out: &mut Output) -> Result<(), Stop> {
     let unpacked = Unpacked { bytes: options.unpacked, ratio: options.ratio };
     match sniff::check(&mut file, format, unpacked) {
         Err(CellFault::Other { is }) if is == "compound" => {
