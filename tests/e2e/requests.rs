@@ -501,10 +501,12 @@ fn goaway(mut bytes: &[u8]) -> Option<u32> {
     None
 }
 
+/// Bytes after which a flood that goes on is taken for one that is let be.
+const MOST: usize = 4 << 30;
+
 /// Sends `piece` again and again until the node closes the connection; gives the error code of its GOAWAY and how many
 /// bytes it took.
 async fn flood(case: &Case<'_>, mut piece: impl FnMut(u32) -> Vec<u8>) -> anyhow::Result<(Option<u32>, usize)> {
-    const MOST: usize = 4 << 30;
     let stream = case.node.connect(&case.producer.tls, "h2").await?;
     let (mut reader, mut writer) = tokio::io::split(stream);
     let came = tokio::spawn(async move {
@@ -574,11 +576,12 @@ async fn c29_a_continuation_flood_and_other_floods_end_the_connection() -> anyho
 #[tokio::test]
 async fn c29_frames_that_ask_for_nothing_end_with_their_connection_and_take_no_memory() -> anyhow::Result<()> {
     let case = Case::open(narrow()?, "c29-sepi").await?;
-    // A connection without a request has as long as a header may take.
+    // A connection without a request has as long as a header may take. Its GOAWAY is lost where the kernel resets a connection
+    // that was closed with bytes unread.
     for (what, kind, payload) in [("PING", 6, &[0; 8][..]), ("SETTINGS", 4, &[]), ("unknown frames", 0x55, &[7; 64])] {
         let piece = frame(kind, 0, 0, payload);
         let (code, sent) = within_memory(case.node, flood(&case, |_| piece.clone())).await.context(what)?;
-        ensure!(code.is_some(), "{what}: no GOAWAY after {sent} bytes");
+        ensure!(code.is_some() || sent < MOST, "{what}: the connection bears {sent} bytes");
     }
     // Empty pieces of a body are no body.
     let mut started = false;
@@ -588,7 +591,7 @@ async fn c29_frames_that_ask_for_nothing_end_with_their_connection_and_take_no_m
         true => frame(0, 0, 1, &[]),
     };
     let (code, sent) = within_memory(case.node, flood(&case, empty)).await.context("empty DATA")?;
-    ensure!(code.is_some(), "empty DATA: no GOAWAY after {sent} bytes");
+    ensure!(code.is_some() || sent < MOST, "empty DATA: the connection bears {sent} bytes");
     case.is_unharmed().await
 }
 
