@@ -8,7 +8,7 @@ use simpul_schemas::infer::{Drafter, Request, Shape};
 fuzz_target!(|data: &[u8]| {
     let Some((first, bytes)) = data.split_first() else { return };
     let shape = if first & 1 == 1 { Shape::Ndjson } else { Shape::Csv };
-    let request = Request { file: "uji".to_owned(), shape, encoding: None, lang: Lang::Id };
+    let request = Request { file: "uji".to_owned(), shape, encoding: None, sheet: Default::default(), lang: Lang::Id };
     let Ok(mut drafter) = Drafter::new(request) else { return };
     for chunk in bytes.chunks(usize::from(*first) + 1) {
         if drafter.push(chunk).is_err() {

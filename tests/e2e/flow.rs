@@ -433,6 +433,10 @@ async fn an_incompatible_version_of_a_contract_is_refused_and_a_compatible_one_t
     let mut wider = descriptor(&name, "tambah", "tolak");
     wider["version"] = json!("1.1.0");
     wider["resources"][0]["schema"]["fields"][2]["constraints"]["minimum"] = json!(-1000);
+    wider["version"] = json!("1.0.1");
+    let low = register(demo, "kabupaten", &wider).await.wants(422).json();
+    assert_eq!(low["suggestedVersion"], json!("1.1.0"), "{low}");
+    wider["version"] = json!("1.1.0");
     register(demo, "kabupaten", &wider).await.expect(201);
     let _ = producer.deliver(&name, csv([("a".to_owned(), "b".to_owned(), -500, 2025)]), CSV, &[]).await.wants(201);
     let registered = demo.admin("kabupaten").patient_get("/v1/admin/contracts").await.wants(200).json();

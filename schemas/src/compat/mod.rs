@@ -313,13 +313,26 @@ fn answer(mode: Mode, latest: Option<&Value>, changes: Vec<Change>) -> Compatibi
     Compatibility { mode, compatible, backward, forward, producer, level, suggested_version, changes }
 }
 
+impl Compatibility {
+    /// Whether the new version may have that number: the suggested one or a higher. True where either is not of the form
+    /// `1.2.3`, because then there is no order.
+    #[must_use]
+    pub fn allows_number(&self, version: &str) -> bool {
+        let least = self.suggested_version.as_deref().and_then(numbers);
+        least.zip(numbers(version)).is_none_or(|(least, given)| given >= least)
+    }
+}
+
+/// The three numbers of a version such as `1.2.3`.
+fn numbers(version: &str) -> Option<(u64, u64, u64)> {
+    let mut parts = version.split('.').map(|part| part.parse::<u64>().ok());
+    let three = (parts.next()??, parts.next()??, parts.next()??);
+    parts.next().is_none().then_some(three)
+}
+
 /// The next version number after `version` at `level`.
 fn raise(version: &str, level: Level) -> Option<String> {
-    let mut parts = version.split('.').map(|part| part.parse::<u64>().ok());
-    let (major, minor, patch) = (parts.next()??, parts.next()??, parts.next()??);
-    if parts.next().is_some() {
-        return None;
-    }
+    let (major, minor, patch) = numbers(version)?;
     Some(match level {
         Level::Major => format!("{}.0.0", major.checked_add(1)?),
         Level::Minor => format!("{major}.{}.0", minor.checked_add(1)?),

@@ -8,6 +8,7 @@ use super::layout::{Evidence, Layout};
 use super::meaning::{area_list, slug};
 use super::profile::{Column, Profile};
 use super::{Request, Shape};
+use crate::reader::cells::Sheet;
 use crate::report::{Lang, Text};
 
 /// Writes the draft.
@@ -83,7 +84,10 @@ fn resource(request: &Request, layout: &Layout, name: &str, schema: Value) -> Va
         return json!({"name": name, "type": "table", "path": request.file, "format": "ndjson",
             "mediatype": "application/x-ndjson", "encoding": layout.encoding, "schema": schema});
     }
-    let mut dialect = json!({"delimiter": layout.delimiter});
+    let mut dialect = match request.shape {
+        Shape::Cells(_) => sheet_of(&request.sheet),
+        _ => json!({"delimiter": layout.delimiter}),
+    };
     if !layout.has_header() {
         dialect["header"] = false.into();
         if layout.header > 0 {
@@ -95,16 +99,39 @@ fn resource(request: &Request, layout: &Layout, name: &str, schema: Value) -> Va
     if !layout.numbering.is_empty() {
         dialect["commentRows"] = json!(layout.numbering);
     }
+    if let Shape::Cells(format) = request.shape {
+        return json!({"name": name, "type": "table", "path": request.file, "format": format.ending(),
+            "dialect": dialect, "schema": schema});
+    }
     json!({"name": name, "type": "table", "path": request.file, "format": "csv", "mediatype": "text/csv",
         "encoding": layout.encoding, "dialect": dialect, "schema": schema})
 }
 
+/// Which sheet the table is on, as the dialect says it.
+fn sheet_of(sheet: &Sheet) -> Value {
+    match (&sheet.name, sheet.number) {
+        (Some(name), _) => json!({"sheetName": name}),
+        (None, Some(number)) => json!({"sheetNumber": number}),
+        (None, None) => json!({}),
+    }
+}
+
+fn guess(property: &'static str, confidence: f64, id: String, en: String) -> Guess {
+    Guess { property, why: Text::new(id, en), confidence, against: 0, examples: Vec::new() }
+}
+
 /// What is guessed about the file as a whole.
 fn of_file(request: &Request, layout: &Layout) -> Vec<Guess> {
+    let mut guesses = if matches!(request.shape, Shape::Cells(_)) { Vec::new() } else { of_text(request, layout) };
+    if request.shape != Shape::Ndjson {
+        of_header(layout, &mut guesses);
+    }
+    guesses
+}
+
+fn of_text(request: &Request, layout: &Layout) -> Vec<Guess> {
     let mut guesses = Vec::new();
-    let mut add = |property, confidence, id: String, en: String| {
-        guesses.push(Guess { property, why: Text::new(id, en), confidence, against: 0, examples: Vec::new() });
-    };
+    let mut add = |property, confidence, id: String, en: String| guesses.push(guess(property, confidence, id, en));
     let encoding = layout.encoding;
     let (confidence, id, en) = match layout.encoding_from {
         Evidence::Told => (1.0, "disebut oleh pemakai", "as was said"),
@@ -128,6 +155,11 @@ fn of_file(request: &Request, layout: &Layout) -> Vec<Guess> {
         format!("«{delimiter}»: {share} % baris pertama memiliki jumlah sel yang sama."),
         format!("“{delimiter}”: {share} % of the first rows have the same number of cells."),
     );
+    guesses
+}
+
+fn of_header(layout: &Layout, guesses: &mut Vec<Guess>) {
+    let mut add = |property, confidence, id: String, en: String| guesses.push(guess(property, confidence, id, en));
     let header = layout.header;
     if !layout.has_header() {
         add(
@@ -152,7 +184,6 @@ fn of_file(request: &Request, layout: &Layout) -> Vec<Guess> {
             "The row below the labels only numbers the columns.".into(),
         );
     }
-    guesses
 }
 
 fn to_list(name: &str) -> Option<Value> {

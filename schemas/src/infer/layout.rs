@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::MAX_RECORD;
+use super::{MAX_RECORD, SheetRow};
 use crate::contract::MAX_FIELDS;
 use crate::reader::csv::{CsvLimits, CsvReader, Dialect, Scan};
+use crate::reader::rows::Tag;
 
 /// Bytes that are looked at before the rows are read.
 pub(super) const HEAD: usize = 256 << 10;
 /// Records of the head that are compared.
-const RECORDS: usize = 400;
+pub(super) const RECORDS: usize = 400;
 /// Rows among which the header is looked for.
 const HEADER_WITHIN: usize = 40;
 /// Every delimiter that is tried, the standard's own first.
@@ -93,6 +94,16 @@ impl Layout {
         }
         let records = best.map(|(_, records)| records).unwrap_or_default();
         let (width, _) = usual(&records);
+        self.find_header(&records, width);
+    }
+
+    /// Finds the header among the first rows of a sheet.
+    pub(super) fn guess_sheet(&mut self, rows: &[SheetRow]) {
+        let texts = |cells: &[(String, Tag)]| cells.iter().map(|(text, _)| text.clone()).collect();
+        let records: Vec<Record> =
+            rows.iter().map(|(number, cells)| Record { number: *number, cells: texts(cells) }).collect();
+        let (width, regular) = usual(&records);
+        self.regular = regular;
         self.find_header(&records, width);
     }
 

@@ -25,23 +25,26 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::contract::MAX_FIELDS;
+use crate::reader::cells::{CellFault, CellLimits, CellReader, CellStep, CellStop, Foreign, Sheet};
 use crate::reader::csv::{CsvLimits, CsvReader, CsvStop, Dialect, Scan};
 use crate::reader::decode::{DecodeStop, Decoder, encoding_for};
 use crate::reader::rows::Tag;
 use crate::report::Lang;
-use layout::{HEAD, Layout};
+use layout::{HEAD, Layout, RECORDS};
 use profile::Profile;
 
 /// Bytes of one cell or record that is looked at.
 const MAX_RECORD: usize = 1 << 20;
 
-/// The form of the file. Sheets enter as rows of typed cells beside `Drafter::csv` and `Drafter::line`.
+/// The form of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Separated values.
     Csv,
     /// One JSON object a line.
     Ndjson,
+    /// A workbook or columnar file: its bytes are those of [`crate::CellWriter`].
+    Cells(Foreign),
 }
 
 /// What is to be drafted.
@@ -53,6 +56,8 @@ pub struct Request {
     pub shape: Shape,
     /// Its encoding, where somebody knows it; else it is guessed from the head.
     pub encoding: Option<String>,
+    /// The sheet of a workbook, where somebody names it; else it is the first.
+    pub sheet: Sheet,
     /// The language of reasons.
     pub lang: Lang,
 }
@@ -77,6 +82,9 @@ pub enum Unreadable {
         /// What is wrong.
         what: &'static str,
     },
+    /// The workbook or columnar file cannot be read.
+    #[error("{0}")]
+    Cells(CellFault),
     /// There is no row of data.
     #[error("there is no row of data")]
     Empty,
@@ -96,6 +104,16 @@ enum State {
     Head(Vec<u8>),
     Csv(Box<CsvReader>),
     Lines(String),
+    Cells(Box<Cells>),
+}
+
+/// The number and the cells of a row of a sheet.
+type SheetRow = (u64, Vec<(String, Tag)>);
+
+/// Rows of typed cells. The first wait until they are enough to tell where the header is.
+struct Cells {
+    reader: CellReader,
+    waiting: Option<Vec<SheetRow>>,
 }
 
 /// Takes a file's bytes and makes the draft.
@@ -120,7 +138,14 @@ impl Drafter {
             return Err(Unreadable::Encoding(name.clone()));
         }
         let (decoder, layout) = (Decoder::new(None), Layout::default());
-        Ok(Self { request, decoder, layout, state: State::Head(Vec::new()), profile: Profile::default(), rows: 0 })
+        let state = match request.shape {
+            Shape::Cells(_) => {
+                let limits = CellLimits { cell: MAX_RECORD, row: MAX_RECORD, columns: MAX_FIELDS };
+                State::Cells(Box::new(Cells { reader: CellReader::new(limits, 0), waiting: Some(Vec::new()) }))
+            }
+            _ => State::Head(Vec::new()),
+        };
+        Ok(Self { request, decoder, layout, state, profile: Profile::default(), rows: 0 })
     }
 
     /// Takes the next bytes.
@@ -145,6 +170,10 @@ impl Drafter {
     }
 
     fn take(&mut self, bytes: &[u8], last: bool) -> Result<(), Unreadable> {
+        if let State::Cells(cells) = &mut self.state {
+            cells.reader.feed(bytes);
+            return self.cells(last);
+        }
         if let State::Head(head) = &mut self.state {
             head.extend_from_slice(bytes);
             if head.len() < HEAD && !last {
@@ -176,7 +205,7 @@ impl Drafter {
         self.decode(head, last, &mut text)?;
         self.state = match self.request.shape {
             Shape::Ndjson => State::Lines(String::new()),
-            Shape::Csv => {
+            Shape::Csv | Shape::Cells(_) => {
                 self.layout.guess_rows(&text, last);
                 self.profile.open(&self.layout.labels);
                 let dialect = Dialect { delimiter: self.layout.delimiter.to_owned(), ..Dialect::default() };
@@ -189,7 +218,7 @@ impl Drafter {
 
     fn read(&mut self, text: &str, last: bool) -> Result<(), Unreadable> {
         match &mut self.state {
-            State::Head(_) => Ok(()),
+            State::Head(_) | State::Cells(_) => Ok(()),
             State::Csv(reader) => {
                 reader.rows.text.push_str(text);
                 self.csv(last)
@@ -232,6 +261,46 @@ impl Drafter {
         Ok(())
     }
 
+    fn cells(&mut self, last: bool) -> Result<(), Unreadable> {
+        let State::Cells(cells) = &mut self.state else { return Ok(()) };
+        loop {
+            let step = cells.reader.step().map_err(not_decoded)?;
+            let reader = &mut cells.reader;
+            match step {
+                CellStep::Incomplete => break,
+                CellStep::Table => {
+                    (self.layout.labels, self.layout.header) = (reader.labels(), 1);
+                    self.profile.open(&self.layout.labels);
+                    cells.waiting = None;
+                }
+                CellStep::Row => {
+                    let number = reader.last_row();
+                    // The forms of dates and times are those that text would have.
+                    let tag = |tag| if tag == Tag::Stamp { Tag::Text } else { tag };
+                    let row = reader.current().map(|(text, kind)| (text, tag(kind)));
+                    match &mut cells.waiting {
+                        Some(waiting) => {
+                            waiting.push((number, row.map(|(text, tag)| (text.to_owned(), tag)).collect()))
+                        }
+                        None => profiled(&self.layout, &mut self.profile, &mut self.rows, number, row),
+                    }
+                }
+            }
+            reader.discard_record();
+            if cells.waiting.as_ref().is_some_and(|waiting| waiting.len() >= RECORDS) {
+                opened(cells, &mut self.layout, &mut self.profile, &mut self.rows);
+            }
+        }
+        if last && !cells.reader.ended() {
+            return Err(Unreadable::Cells(CellFault::Died));
+        }
+        if last {
+            opened(cells, &mut self.layout, &mut self.profile, &mut self.rows);
+        }
+        cells.reader.recycle();
+        Ok(())
+    }
+
     /// One line of NDJSON. Keys become columns in the order in which they first come.
     fn line(&mut self, line: &str) -> Result<(), Unreadable> {
         self.layout.lines += 1;
@@ -251,6 +320,40 @@ impl Drafter {
         self.rows += 1;
         self.profile.object(row, &object);
         Ok(())
+    }
+}
+
+/// Finds the header among the first rows of a sheet, and takes those below it.
+fn opened(cells: &mut Cells, layout: &mut Layout, profile: &mut Profile, rows: &mut u64) {
+    let Some(waiting) = cells.waiting.take() else { return };
+    layout.guess_sheet(&waiting);
+    profile.open(&layout.labels);
+    for (number, row) in &waiting {
+        profiled(layout, profile, rows, *number, row.iter().map(|(text, tag)| (text.as_str(), *tag)));
+    }
+}
+
+/// Counts a row if it is one of data.
+fn profiled<'a>(
+    layout: &Layout,
+    profile: &mut Profile,
+    rows: &mut u64,
+    number: u64,
+    cells: impl Iterator<Item = (&'a str, Tag)> + Clone,
+) {
+    if layout.is_data(number) && cells.clone().any(|(text, _)| !text.trim().is_empty()) {
+        *rows += 1;
+        profile.row(number, cells);
+    }
+}
+
+fn not_decoded(stop: CellStop) -> Unreadable {
+    match stop {
+        CellStop::Fault(fault) => Unreadable::Cells(fault),
+        CellStop::CellTooLong { row, .. } | CellStop::RowTooLong { row } => {
+            Unreadable::Record { row, what: "longer than 1 MiB" }
+        }
+        CellStop::TooManyColumns { row } => Unreadable::Record { row, what: "too many columns" },
     }
 }
 

@@ -6,11 +6,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{Format, Limits, Report, validate_package};
+use crate::{Format, Limits, Report, Sheet, validate_package};
 
 fn request(file: &str) -> Request {
     let shape = if file.ends_with("ndjson") { Shape::Ndjson } else { Shape::Csv };
-    Request { file: file.to_owned(), shape, encoding: None, lang: Lang::Id }
+    Request { file: file.to_owned(), shape, encoding: None, sheet: Sheet::default(), lang: Lang::Id }
 }
 
 fn draft_of(file: &str, bytes: &[u8], piece: usize) -> Result<Draft, Unreadable> {

@@ -352,6 +352,11 @@ impl CellReader {
         self.number
     }
 
+    /// The cells of the current row, and what its decoder took them for.
+    pub(crate) fn current(&self) -> impl Iterator<Item = (&str, Tag)> + Clone {
+        self.cells.iter().map(|span| (self.rows.get(*span), span.tag()))
+    }
+
     /// The texts of the current row.
     pub(crate) fn labels(&self) -> Vec<String> {
         let mut labels: Vec<String> = self.cells.iter().map(|span| self.rows.get(*span).to_owned()).collect();

@@ -2,7 +2,8 @@
 //!
 //! The body is a Data Package descriptor; its `name` is the dataset, its `version` the version. It must compile, and be
 //! compatible with every registered version in the mode that it declares (`satudata.kompatibilitas`). The same content again
-//! is no change; other content under the same version is refused. `?dry_run=true` checks without registering.
+//! is no change; other content under the same version is refused, and so is a number below the one that the change needs.
+//! `?dry_run=true` checks without registering.
 //!
 //! A refusal for incompatibility says in `detail` what breaks first and which version number the change would need, lists
 //! every change that the mode does not allow in `errors`, and names in `affected` the agencies whose agreements in force
@@ -70,13 +71,14 @@ async fn compatible(
     descriptor: &Value,
 ) -> Result<Value, Refusal> {
     let store = &context.app.store;
-    let mut history = Vec::new();
+    let (mut history, mut again) = (Vec::new(), false);
     for known in store.contract_versions(dataset).await? {
         let Some(stored) = store.contract(dataset, &known.version).await? else { continue };
         let old: Value = serde_json::from_str(&stored.descriptor).map_err(Refusal::internal)?;
         if known.version == version && old != *descriptor {
             return Err(Refusal::new(Kind::VersionConflict, "give the changed contract a new version"));
         }
+        again |= known.version == version;
         history.push(old);
     }
     // The mode of the version in force counts: a new one cannot excuse itself.
@@ -86,6 +88,11 @@ async fn compatible(
         .map_err(|error| Refusal::new(Kind::Invalid, error.to_string()))?;
     let lang = context.language.into();
     let shown = verdict.to_json(lang);
+    if verdict.compatible && !history.is_empty() && !again && !verdict.allows_number(version) {
+        let least = verdict.suggested_version.as_deref().unwrap_or_default();
+        let what = format!("version: this change needs {least} or higher, not {version}");
+        return Err(Refusal::new(Kind::Invalid, what).member("suggestedVersion", least).member("compatibility", shown));
+    }
     if verdict.compatible {
         return Ok(shown);
     }

@@ -1,7 +1,7 @@
 //! `simpul contract`: the contracts that ship, those of a node, and what can be done with a descriptor without a node.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,13 +9,15 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;
+use simpul_lake::SqlRules;
 use simpul_schemas::infer::{Draft, Drafter, Request, Shape, Unreadable};
-use simpul_schemas::{Contract, DescriptorError, Lang, Limits, compat, validate_package};
+use simpul_schemas::{Contract, DescriptorError, Foreign, Lang, Limits, Means, Sheet, compat, validate_package_with};
 
 use super::admin::{call, listed, told};
 use super::{Client, output};
-use crate::client::ClientError;
 use crate::contracts;
+use crate::worker::Worker;
+use crate::{client::ClientError, config};
 
 /// Exit status: the descriptor cannot be used.
 const BAD_DESCRIPTOR: u8 = 2;
@@ -55,7 +57,7 @@ pub enum Command {
     Check(CheckOptions),
     /// Draft a contract from a real file (CSV or NDJSON), every guess marked, and check the file against it
     #[command(
-        after_help = "Examples:\n  simpul contract infer penduduk.csv -o datapackage.json\n  simpul contract infer laporan.csv --encoding windows-1252 --english\n\nThe draft goes to standard output or to the file after -o, what was guessed to standard error.\nExit status: 0 the file is valid under its draft, 1 some rows are not, 3 could not run."
+        after_help = "Examples:\n  simpul contract infer penduduk.csv -o datapackage.json\n  simpul contract infer laporan.csv --encoding windows-1252 --english\n  simpul contract infer sekolah.xlsx --sheet Data\n\nThe draft goes to standard output or to the file after -o, what was guessed to standard error.\nExit status: 0 the file is valid under its draft, 1 some rows are not, 3 could not run."
     )]
     Infer(InferOptions),
     /// Write a contract as JSON Schema (2020-12, of one record) or as Open Data Contract Standard (3.1.0, YAML)
@@ -91,7 +93,7 @@ enum Target {
 
 #[derive(Args)]
 pub struct InferOptions {
-    /// File: .csv, .tsv, .txt, .ndjson or .jsonl
+    /// File: .csv, .tsv, .txt, .ndjson, .jsonl, .xlsx, .xls, .ods, .parquet or .arrow
     file: PathBuf,
     /// Where to write the draft; without it standard output
     #[arg(short, long)]
@@ -99,6 +101,9 @@ pub struct InferOptions {
     /// Encoding of the file, where it is known
     #[arg(long)]
     encoding: Option<String>,
+    /// Sheet of a workbook by its name or number; without it the first
+    #[arg(long)]
+    sheet: Option<String>,
     /// Texts in English, those in the draft too
     #[arg(long)]
     english: bool,
@@ -251,7 +256,12 @@ fn infer(options: &InferOptions) -> Result<ExitCode, Stopped> {
     write(options.output.as_deref(), &text)?;
     eprint!("{}", draft.to_text(lang));
     let mut file = opened(&options.file)?;
-    let outcome = validate_package(&draft.descriptor, Ok(&mut file), &|_| None, Limits::default());
+    let cells = |format: Foreign, sheet: &Sheet| {
+        let file = File::open(&options.file)?;
+        Ok(Box::new(Worker::start(file, format, sheet, &config::Limits::default())?) as Box<dyn Read>)
+    };
+    let means = Means { load: &|_| None, cells: &cells, rules: Some(&SqlRules), encoding: None };
+    let outcome = validate_package_with(&draft.descriptor, Ok(&mut file), &means, Limits::default(), &mut |_, _, _| {});
     for fault in &outcome.descriptor_errors {
         eprintln!("{}: {}", fault.path, fault.message.get(lang));
     }
@@ -266,9 +276,20 @@ fn drafted(options: &InferOptions, lang: Lang) -> Result<Draft, Stopped> {
         match options.file.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase).as_deref() {
             Some("ndjson" | "jsonl") => Shape::Ndjson,
             Some("csv" | "tsv" | "txt") => Shape::Csv,
-            _ => return Err(Stopped::new(COULD_NOT_RUN, format!("{name}: .csv, .tsv, .txt, .ndjson, .jsonl"))),
+            ending => match ending.and_then(Foreign::of_ending) {
+                Some(format) => Shape::Cells(format),
+                None => {
+                    let known = ".csv, .tsv, .txt, .ndjson, .jsonl, .xlsx, .xls, .ods, .parquet, .arrow";
+                    return Err(Stopped::new(COULD_NOT_RUN, format!("{name}: {known}")));
+                }
+            },
         };
-    let mut request = Request { file: name, shape, encoding: options.encoding.clone(), lang };
+    let sheet = match options.sheet.as_deref().map(|sheet| (sheet, sheet.parse())) {
+        None => Sheet::default(),
+        Some((_, Ok(number))) => Sheet { number: Some(number), ..Sheet::default() },
+        Some((name, Err(_))) => Sheet { name: Some(name.to_owned()), ..Sheet::default() },
+    };
+    let mut request = Request { file: name, shape, encoding: options.encoding.clone(), sheet, lang };
     loop {
         match read_through(&options.file, &request) {
             Err(Failed::Unreadable(Unreadable::NotUtf8(_))) if request.encoding.is_none() => {
@@ -289,13 +310,18 @@ enum Failed {
 }
 
 fn read_through(path: &Path, request: &Request) -> Result<Draft, Failed> {
-    let mut file = opened(path).map_err(Failed::Stopped)?;
+    let stopped =
+        |error: std::io::Error| Failed::Stopped(Stopped::new(COULD_NOT_RUN, format!("{}: {error}", path.display())));
+    let mut file: Box<dyn Read> = match (opened(path).map_err(Failed::Stopped)?, request.shape) {
+        (file, Shape::Cells(format)) => {
+            Box::new(Worker::start(file, format, &request.sheet, &config::Limits::default()).map_err(stopped)?)
+        }
+        (file, _) => Box::new(file),
+    };
     let mut drafter = Drafter::new(request.clone()).map_err(Failed::Unreadable)?;
     let mut buffer = vec![0_u8; READ_BYTES];
     loop {
-        let read = file
-            .read(&mut buffer)
-            .map_err(|error| Failed::Stopped(Stopped::new(COULD_NOT_RUN, format!("{}: {error}", path.display()))))?;
+        let read = file.read(&mut buffer).map_err(stopped)?;
         match buffer.get(..read).filter(|bytes| !bytes.is_empty()) {
             Some(bytes) => drafter.push(bytes).map_err(Failed::Unreadable)?,
             None => return drafter.finish().map_err(Failed::Unreadable),
