@@ -1,7 +1,7 @@
 //! Finding out which delimiter a file uses when the contract does not say.
 
 use crate::contract::Contract;
-use crate::header::names;
+use crate::header::{named, names};
 use crate::reader::csv::{CsvLimits, CsvReader, Dialect, Scan};
 
 /// Text that is looked at, in bytes.
@@ -47,6 +47,26 @@ pub(crate) fn delimiter(text: &str, contract: &Contract, dialect: &Dialect, last
         Some((_, ",")) => Detection::Comma,
         Some((_, other)) => Detection::Other(other),
     }
+}
+
+/// Whether a line of the file is its header, though it does not stand where the contract says: it names at least half of
+/// the fields, two or more, and more than the `known` that the row in the header's place names.
+pub(crate) fn is_header(line: &str, contract: &Contract, known: usize) -> bool {
+    let fields = contract.fields.len();
+    let enough = fields.div_ceil(2).max(2).max(known + 1);
+    if fields < enough || line.len() > SAMPLE {
+        return false;
+    }
+    let declared = contract.layout.dialect.delimiter.as_str();
+    CANDIDATES.into_iter().chain([declared]).any(|delimiter| {
+        let dialect = Dialect { delimiter: delimiter.to_owned(), comment: None, ..contract.layout.dialect.clone() };
+        let limits = CsvLimits { cell: SAMPLE, row: SAMPLE, columns: 4096 };
+        let mut reader = CsvReader::new(dialect, limits);
+        reader.let_end_close_quote();
+        reader.rows.text.push_str(line);
+        matches!(reader.scan(true), Ok(Scan::Record))
+            && named(contract, reader.record_cells().iter().map(|span| reader.rows.get(*span))) >= enough
+    })
 }
 
 /// Known names first, then the right number of columns, then more than one column.

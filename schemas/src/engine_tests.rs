@@ -185,6 +185,32 @@ fn a_file_in_windows_1252_or_utf16_is_read_as_such_and_the_report_says_so() {
 }
 
 #[test]
+fn a_header_below_titles_is_found_and_named() {
+    let contract = fields(&json!([{"name": "kode"}, {"name": "nama"}, {"name": "jumlah", "type": "integer"}]));
+    for (bytes, row) in [
+        (&b"Data penduduk;;\n;;\nkode;nama;jumlah\n01;Loa;1\n"[..], Some(3)),
+        (b"Data penduduk\nkode,\"nama\",jumlah\n01,Loa,1\n", Some(2)),
+        (b"kode,nama,jml\n01,Loa,1\n02,Tenggarong,2\n", None),
+        (b"a,b,c\nkode,x,y\n", None),
+    ] {
+        for piece in [1, usize::MAX] {
+            for land in [true, false] {
+                let make = if land { Validator::new } else { Validator::for_check };
+                let mut validator = make(Arc::clone(&contract), Format::Csv, Limits::default());
+                let pushed = bytes.chunks(piece.min(bytes.len())).try_for_each(|chunk| validator.push(chunk));
+                let ended = pushed.and_then(|()| validator.finish());
+                assert_eq!(ended.err().map(|fatal| fatal.kind), land.then(|| "header-error".into()));
+                let report = validator.into_report();
+                let found = report.notices.iter().find(|notice| notice.code == "header-below");
+                let words = row.map(|row| format!("row {row}."));
+                assert_eq!(found.is_some(), row.is_some(), "{report:?}");
+                assert!(found.zip(words).is_none_or(|(notice, words)| notice.message.en.contains(&words)));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_check_goes_on_where_a_delivery_would_be_refused_and_says_so() {
     let contract = fields(&json!([{"name": "a", "type": "integer"}, {"name": "b"}]));
     for (bytes, code, row, rows, errors) in [

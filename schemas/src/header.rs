@@ -46,6 +46,12 @@ pub(crate) fn names(field: &Field, label: &str, layout: &Layout) -> bool {
         || aliases().is_some_and(|aliases| aliases.iter().any(|alias| alias.as_str() == Some(label.trim())))
 }
 
+/// How many fields these labels name.
+pub(crate) fn named<'a>(contract: &Contract, labels: impl Iterator<Item = &'a str> + Clone) -> usize {
+    let named = |field: &&Field| labels.clone().any(|label| names(field, label, &contract.layout));
+    contract.fields.iter().filter(named).count()
+}
+
 /// Fits the labels of a header to the fields.
 pub(crate) fn fit(contract: &Contract, labels: &[String]) -> Mapping {
     let mut mapping = match contract.fields_match {

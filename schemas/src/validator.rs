@@ -84,6 +84,8 @@ impl Default for Limits {
 
 /// Cells of a batch, however many columns there are.
 const BATCH_CELLS: usize = 1 << 18;
+/// Rows below the header's place in which labels are looked for when it does not fit.
+const HEADER_WITHIN: usize = 20;
 /// Bytes decoded at once.
 const PIECE: usize = 256 << 10;
 
@@ -161,6 +163,8 @@ struct Core {
     /// Hand out every row, for lists whose bad rows still hold keys.
     keep_bad: bool,
     mapping: Option<Mapping>,
+    /// The header does not fit, and nobody has looked yet whether it stands further down.
+    header_fails: bool,
     keys: Keys,
     collector: Collector,
     faults: Vec<Fault>,
@@ -226,6 +230,7 @@ impl Validator {
                 purpose,
                 keep_bad: false,
                 mapping,
+                header_fails: false,
                 faults: Vec::new(),
                 doubts: Vec::new(),
                 first_rows: Vec::new(),
@@ -740,15 +745,37 @@ impl Core {
         for fault in &mapping.faults {
             self.collector.header(&self.contract, fault, &mapping.labels);
         }
-        let faulty = !mapping.faults.is_empty();
+        self.header_fails = !mapping.faults.is_empty();
         self.mapping = Some(mapping);
-        if faulty && self.purpose == Purpose::Land { Err(fatal::header()) } else { Ok(()) }
+        Ok(())
+    }
+
+    /// A header that does not fit may stand further down: the rows that follow are looked at before anything is refused.
+    fn failing_header(&mut self, rows: &Rows, mapping: &Mapping) -> Result<(), Fatal> {
+        if !std::mem::take(&mut self.header_fails) {
+            return Ok(());
+        }
+        let known = header::named(&self.contract, mapping.labels.iter().map(String::as_str));
+        let mut below = rows.rows.iter().take(HEADER_WITHIN).enumerate();
+        let found = below.find(|(index, _)| detect::is_header(rows.raw(*index), &self.contract, known));
+        if let Some((_, row)) = found {
+            let row = row.number;
+            self.notice(
+                "header-below",
+                format!("Judul kolom tampaknya ada di baris {row}. Hapus baris-baris di atasnya, lalu periksa lagi."),
+                format!("The column labels seem to stand in row {row}. Delete the rows above it, then check again."),
+            );
+        }
+        if self.purpose == Purpose::Land { Err(fatal::header()) } else { Ok(()) }
     }
 
     /// Checks a batch of rows.
     fn process(&mut self, rows: &mut Rows) -> Result<(), Fatal> {
         let Some(mapping) = self.mapping.take() else { return Ok(()) };
-        let result = if rows.rows.is_empty() { Ok(()) } else { self.batch(rows, &mapping) };
+        let result = match self.failing_header(rows, &mapping) {
+            Ok(()) if !rows.rows.is_empty() => self.batch(rows, &mapping),
+            result => result,
+        };
         self.mapping = Some(mapping);
         result
     }

@@ -61,6 +61,12 @@ pub fn page(report: &Value, lang: Lang) -> Vec<Line> {
     page.verdict(report);
     let list = |name: &str| report.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let (errors, groups) = (list("errors"), list("groups"));
+    // How the file was read explains what was found in it.
+    for notice in list("notices") {
+        page.blank();
+        let word = if lang == Lang::Id { "Catatan" } else { "Note" };
+        page.add(Role::Notice, &format!("{word}: {}", text(notice, "message")));
+    }
     // What has no group is about the file as a whole.
     for error in errors.iter().filter(|error| error.get("group").is_none_or(Value::is_null)) {
         page.blank();
@@ -83,11 +89,6 @@ pub fn page(report: &Value, lang: Lang) -> Vec<Line> {
     page.header_group(&header, errors);
     for (index, group) in groups.iter().enumerate().filter(|(_, group)| warns(group)) {
         page.group(index, group, list("warnings"), Role::Warning);
-    }
-    for notice in list("notices") {
-        page.blank();
-        let word = if lang == Lang::Id { "Catatan" } else { "Note" };
-        page.add(Role::Notice, &format!("{word}: {}", text(notice, "message")));
     }
     page.lines
 }
