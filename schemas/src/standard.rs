@@ -76,7 +76,7 @@ const CONTRACTS: [Standard; 4] = [
 ];
 
 const CODE_LISTS: [StandardCodeList; 1] =
-    [standard!(StandardCodeList, "wilayah", files: ["wilayah.csv", "pengganti.csv"])];
+    [standard!(StandardCodeList, "wilayah", files: ["wilayah.csv", "pengganti.csv", "pemekaran.csv"])];
 
 /// All contracts that ship with the product.
 pub fn contracts() -> impl Iterator<Item = Standard> {
