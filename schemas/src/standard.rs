@@ -1,7 +1,7 @@
 //! The contracts and code lists that ship with the product, compiled into the binary so that a fresh node can work
 //! without any file beside it. Their sources are the folders of `schemas/standard`.
 
-use crate::code_list::{CodeList, CodeListError};
+use crate::code_list::{CodeList, CodeListError, document};
 
 /// A file that belongs to a standard, by the name that its descriptor uses.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +45,11 @@ impl StandardCodeList {
     /// Reads the list into memory: a few milliseconds of work, to be done once and shared.
     pub fn load(&self) -> Result<CodeList, CodeListError> {
         CodeList::load(self.descriptor, |path| find(self.files, path))
+    }
+
+    /// The list as one document.
+    pub fn document(&self) -> Result<String, CodeListError> {
+        document(self.descriptor, |path| find(self.files, path))
     }
 }
 

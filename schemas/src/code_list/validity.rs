@@ -90,8 +90,9 @@ impl CodeList {
         })
     }
 
-    /// The valid codes at the end of the way from code to code.
-    pub(super) fn resolve(&self, code: &str) -> Vec<&str> {
+    /// The valid codes that replaced `code`, at the end of the way from code to code.
+    #[must_use]
+    pub fn resolve(&self, code: &str) -> Vec<&str> {
         let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
         let mut open: Vec<&str> = self.followers(code);
         while let Some(next) = open.pop() {
