@@ -4,11 +4,26 @@
 //! A list is a Data Package whose `satudata.kodeReferensi` names the columns that matter. It is read once into one
 //! text buffer with a hash over its key, so that a foreign key costs one lookup per cell.
 
-use std::borrow::Cow;
+mod document;
+#[cfg(test)]
+#[path = "code_list/tests.rs"]
+mod edition_tests;
+mod error;
+mod table;
+mod validity;
+
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
-use thiserror::Error;
+use simpul_core::digest::Digest;
+use simpul_core::receipt::CodeListEdition;
+
+pub use document::{document, referenced};
+pub use error::CodeListError;
+use table::Table;
+pub(crate) use validity::said;
+pub use validity::{Named, Retired, Split, Status};
+use validity::{first_day, is_date, last_day};
 
 /// Rows a code list may hold. All villages of Indonesia are 83,762; ten times that is still a code list.
 pub const MAX_CODES: usize = 1_000_000;
@@ -22,52 +37,6 @@ pub const MAX_QUERY_CHARS: usize = 80;
 pub const MAX_DISTANCE: usize = 2;
 
 const URN_PREFIX: &str = "urn:satudata:ref:";
-
-/// Why a code list cannot be used. Lines are counted from 1, the header is line 1.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum CodeListError {
-    /// The descriptor is not JSON.
-    #[error("the descriptor is not JSON: {0}")]
-    Json(String),
-    /// The descriptor lacks something that a code list needs.
-    #[error("the descriptor lacks {0}")]
-    Missing(&'static str),
-    /// A file named by the descriptor was not handed over.
-    #[error("file {0} is not there")]
-    File(String),
-    /// A file is larger than [`MAX_FILE_BYTES`], or has more than [`MAX_CODES`] rows or [`MAX_COLUMNS`] columns.
-    #[error("file {0} is too large")]
-    TooLarge(String),
-    /// A file is not UTF-8.
-    #[error("file {0} is not UTF-8")]
-    Encoding(String),
-    /// A column named by the descriptor is not in the header of the file.
-    #[error("file {file} has no column {column}")]
-    Column {
-        /// The file.
-        file: String,
-        /// The column that the descriptor names.
-        column: String,
-    },
-    /// A line does not have as many cells as the header, or a quote is left open on it.
-    #[error("file {file}, line {line}: wrong number of cells or an open quote")]
-    Row {
-        /// The file.
-        file: String,
-        /// The line, from 1.
-        line: usize,
-    },
-    /// A code is empty or stands there twice, or a replaced code is still valid or replaced by an unknown one.
-    #[error("file {file}, line {line}: code {code:?} is empty, repeated or contradicts the list")]
-    Code {
-        /// The file.
-        file: String,
-        /// The line, from 1.
-        line: usize,
-        /// The code.
-        code: String,
-    },
-}
 
 /// A valid code close to what somebody typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,12 +63,35 @@ pub struct CodeDelta {
 pub struct CodeList {
     id: String,
     version: String,
+    digest: Digest,
+    title: Option<String>,
+    system: Option<String>,
+    /// The day that the edition describes.
+    day: Option<String>,
     resource: String,
     table: Table,
     roles: Roles,
+    /// The codes that are valid, by their row.
     index: HashMap<Box<str>, u32>,
-    successors: BTreeMap<Box<str>, Vec<Box<str>>>,
+    /// The codes that are over or still to come, by their row.
+    beyond: HashMap<Box<str>, u32>,
+    successors: BTreeMap<Box<str>, Replaced>,
+    origins: BTreeMap<Box<str>, Origin>,
     dotted: bool,
+}
+
+/// What came after a code.
+#[derive(Debug, Clone, Default)]
+struct Replaced {
+    by: Vec<Box<str>>,
+    since: Option<Box<str>>,
+}
+
+/// What a code was split off from.
+#[derive(Debug, Clone)]
+struct Origin {
+    whole: Box<str>,
+    since: Option<Box<str>>,
 }
 
 /// Which column plays which part.
@@ -109,6 +101,8 @@ struct Roles {
     name: Option<usize>,
     level: Option<usize>,
     parent: Option<usize>,
+    from: Option<usize>,
+    until: Option<usize>,
 }
 
 /// Splits `urn:satudata:ref:<id>@<version>` into id and version.
@@ -119,46 +113,191 @@ pub fn parse_urn(urn: &str) -> Option<(&str, &str)> {
 
 impl CodeList {
     /// Reads a code list from its descriptor; `read` gives the bytes of a file that the descriptor names by `path`.
+    ///
+    /// # Errors
+    /// [`CodeListError`] with file and line.
     pub fn load<'a>(descriptor: &str, read: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Self, CodeListError> {
-        let package: Value = serde_json::from_str(descriptor).map_err(|e| CodeListError::Json(e.to_string()))?;
+        // Names of files are told as the descriptor has them.
+        let files = file_names(&document::parse(descriptor)?);
+        Self::read(&document(descriptor, read)?, &files)
+    }
+
+    /// Reads a code list from its [`document`].
+    ///
+    /// # Errors
+    /// [`CodeListError`] with the resource in place of a file, and line.
+    pub fn from_document(text: &str) -> Result<Self, CodeListError> {
+        Self::read(&document(text, |_| None)?, &BTreeMap::new())
+    }
+
+    fn read(document: &str, files: &BTreeMap<String, String>) -> Result<Self, CodeListError> {
+        let package = document::parse(document)?;
         let part = &package["satudata"]["kodeReferensi"];
         let resource = named(&part["sumberdaya"], "satudata.kodeReferensi.sumberdaya")?.to_owned();
-        let (path, table) = read_resource(&package, &resource, &read)?;
+        let source = Source { package: &package, files };
+        let (path, table) = source.table(&resource)?;
         let roles = Roles {
             key: table.column(&path, named(&part["kunci"], "satudata.kodeReferensi.kunci")?)?,
             name: optional_column(&table, &path, &part["nama"])?,
             level: optional_column(&table, &path, &part["tingkat"])?,
             parent: optional_column(&table, &path, &part["induk"])?,
+            from: optional_column(&table, &path, &part["berlakuDari"])?,
+            until: optional_column(&table, &path, &part["berlakuSampai"])?,
         };
-        let index = index(&table, roles.key, &path)?;
         let (id, version) = identity(&package)?;
-        let dotted = index.keys().any(|code| code.contains('.'));
-        let mut list = CodeList { id, version, resource, table, roles, index, successors: BTreeMap::new(), dotted };
-        list.load_successors(&package, &part["pengganti"], &read)?;
+        let mut list = CodeList {
+            id,
+            version,
+            digest: Digest::of(document.as_bytes()),
+            title: package["title"].as_str().map(str::to_owned),
+            system: system(&part["sistem"])?,
+            day: day(&part["tanggal"])?,
+            resource,
+            table,
+            roles,
+            index: HashMap::new(),
+            beyond: HashMap::new(),
+            successors: BTreeMap::new(),
+            origins: BTreeMap::new(),
+            dotted: false,
+        };
+        list.load_codes(&path)?;
+        list.dotted = list.index.keys().any(|code| code.contains('.'));
+        list.load_successors(&source, &part["pengganti"])?;
+        list.load_origins(&source, &part["pemekaran"])?;
         Ok(list)
     }
 
-    fn load_successors<'a>(
-        &mut self,
-        package: &Value,
-        part: &Value,
-        read: &impl Fn(&str) -> Option<&'a [u8]>,
-    ) -> Result<(), CodeListError> {
+    /// Every row's code, valid or not.
+    fn load_codes(&mut self, path: &str) -> Result<(), CodeListError> {
+        self.index.reserve(self.table.rows());
+        for row in 0..self.table.rows() {
+            let code = self.table.cell(row, self.roles.key);
+            let at = u32::try_from(row).map_err(|_| CodeListError::TooLarge(path.to_owned()))?;
+            let (from, until) = self.time(at);
+            let wrong = [from, until].into_iter().flatten().find(|date| !is_date(date)).or_else(|| {
+                from.zip(until).filter(|(from, until)| first_day(from) > last_day(until)).map(|(from, _)| from)
+            });
+            if let Some(date) = wrong {
+                return Err(CodeListError::Date { file: path.to_owned(), line: row + 2, date: date.to_owned() });
+            }
+            let over =
+                until.is_some_and(|until| self.day.as_deref().is_none_or(|day| last_day(until) < first_day(day)));
+            let later = from.is_some_and(|from| self.is_later(from));
+            let code: Box<str> = code.into();
+            let known = self.index.contains_key(&code) || self.beyond.contains_key(&code);
+            if code.is_empty() || known {
+                return Err(CodeListError::Code { file: path.to_owned(), line: row + 2, code: code.into() });
+            }
+            if over || later {
+                self.beyond.insert(code, at)
+            } else {
+                self.index.insert(code, at)
+            };
+        }
+        Ok(())
+    }
+
+    /// From when to when the code in a row is valid, as the list writes it.
+    fn time(&self, row: u32) -> (Option<&str>, Option<&str>) {
+        let cell = |column: Option<usize>| {
+            column.map(|column| self.table.cell(row as usize, column)).filter(|date| !date.is_empty())
+        };
+        (cell(self.roles.from), cell(self.roles.until))
+    }
+
+    /// Whether `date` begins after the day that the edition describes.
+    fn is_later(&self, date: &str) -> bool {
+        self.day.as_deref().is_some_and(|day| first_day(date) > last_day(day))
+    }
+
+    fn load_successors(&mut self, source: &Source<'_>, part: &Value) -> Result<(), CodeListError> {
         let Some(resource) = part["sumberdaya"].as_str() else { return Ok(()) };
-        let (path, table) = read_resource(package, resource, read)?;
+        let (path, table) = source.table(resource)?;
         let old = table.column(&path, named(&part["lama"], "satudata.kodeReferensi.pengganti.lama")?)?;
         let new = table.column(&path, named(&part["baru"], "satudata.kodeReferensi.pengganti.baru")?)?;
+        let since = optional_column(&table, &path, &part["sejak"])?;
         for row in 0..table.rows() {
             let (from, to) = (table.cell(row, old), table.cell(row, new));
+            let place = || (path.clone(), row + 2, from.to_owned());
+            // What has an end may say now what comes after it.
+            if self.index.get(from).is_some_and(|row| self.time(*row).1.is_none()) {
+                let (file, line, code) = place();
+                return Err(CodeListError::StillValid { file, line, code });
+            }
+            let since = date_in(&table, &path, row, since)?;
             // A code that was split has a row for each of its successors.
-            let successors = self.successors.entry(from.into()).or_default();
-            let repeated = successors.iter().any(|known| **known == *to);
-            successors.push(to.into());
-            if from.is_empty() || repeated || self.contains(from) || !self.contains(to) {
-                return Err(CodeListError::Code { file: path, line: row + 2, code: from.to_owned() });
+            let replaced = self.successors.entry(from.into()).or_default();
+            let repeated = replaced.by.iter().any(|known| **known == *to);
+            replaced.by.push(to.into());
+            replaced.since = replaced.since.take().or(since);
+            if from.is_empty() || repeated {
+                let (file, line, code) = place();
+                return Err(CodeListError::Code { file, line, code });
+            }
+        }
+        // A code may have been replaced more than once, so all of them have to be known first.
+        for row in 0..table.rows() {
+            let (from, to) = (table.cell(row, old), table.cell(row, new));
+            let known = self.contains(to) || self.beyond.contains_key(to) || self.successors.contains_key(to);
+            if !known || from == to {
+                return Err(CodeListError::Unknown { file: path, line: row + 2, code: to.to_owned() });
             }
         }
         Ok(())
+    }
+
+    fn load_origins(&mut self, source: &Source<'_>, part: &Value) -> Result<(), CodeListError> {
+        let Some(resource) = part["sumberdaya"].as_str() else { return Ok(()) };
+        let (path, table) = source.table(resource)?;
+        let part_column = table.column(&path, named(&part["kode"], "satudata.kodeReferensi.pemekaran.kode")?)?;
+        let whole_column = table.column(&path, named(&part["asal"], "satudata.kodeReferensi.pemekaran.asal")?)?;
+        let since = optional_column(&table, &path, &part["sejak"])?;
+        for row in 0..table.rows() {
+            let (new, whole) = (table.cell(row, part_column), table.cell(row, whole_column));
+            let known = |code: &str| {
+                self.contains(code) || self.beyond.contains_key(code) || self.successors.contains_key(code)
+            };
+            if let Some(code) = [new, whole].into_iter().find(|code| !known(code)) {
+                return Err(CodeListError::Unknown { file: path, line: row + 2, code: code.to_owned() });
+            }
+            let origin = Origin { whole: whole.into(), since: date_in(&table, &path, row, since)? };
+            if new == whole || self.origins.insert(new.into(), origin).is_some() {
+                return Err(CodeListError::Code { file: path, line: row + 2, code: new.to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// What deliveries and receipts name.
+    pub fn edition(&self) -> CodeListEdition {
+        CodeListEdition { id: self.id.clone(), version: self.version.clone(), digest: self.digest }
+    }
+
+    /// SHA-256 of the list's [`document`]: the same for the same list wherever it comes from.
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What a person calls the list.
+    pub fn title(&self) -> Option<&str> {
+        self.title.as_deref()
+    }
+
+    /// The system of codes that it declares: `kemendagri`, `bps` or another word.
+    pub fn system(&self) -> Option<&str> {
+        self.system.as_deref()
+    }
+
+    /// The day that the edition describes, as its descriptor writes it.
+    pub fn day(&self) -> Option<&str> {
+        self.day.as_deref()
+    }
+
+    /// How many codes the edition knows that are not valid in it: over, still to come, or replaced.
+    pub fn invalid(&self) -> usize {
+        self.beyond.len()
+            + self.successors.keys().filter(|code| !self.beyond.contains_key(*code) && !self.contains(code)).count()
     }
 
     /// The name of the list without its version, for example `wilayah`.
@@ -193,7 +332,7 @@ impl CodeList {
 
     /// How many codes are valid.
     pub fn len(&self) -> usize {
-        self.table.rows()
+        self.index.len()
     }
 
     /// Whether the list has no codes at all.
@@ -226,30 +365,35 @@ impl CodeList {
         self.role(code, self.table.header.iter().position(|name| name == column))
     }
 
-    /// All cells of `column` in file order, for foreign keys to a column other than the key.
+    /// The cells of `column` of all valid codes in file order, for foreign keys to a column other than the key.
     pub fn values<'a>(&'a self, column: &str) -> Option<impl Iterator<Item = &'a str>> {
         let column = self.table.header.iter().position(|name| name == column)?;
-        Some((0..self.table.rows()).map(move |row| self.table.cell(row, column)))
+        Some(self.valid_rows().map(move |row| self.table.cell(row, column)))
     }
 
-    /// All rows in file order, cells in the order of [`CodeList::columns`]; an empty cell is `None`.
+    /// The rows of all valid codes in file order, cells in the order of [`CodeList::columns`]; an empty cell is `None`.
     pub fn rows(&self) -> impl Iterator<Item = Vec<Option<&str>>> {
         let columns = self.table.header.len();
         let cell = |row, column| Some(self.table.cell(row, column)).filter(|cell| !cell.is_empty());
-        (0..self.table.rows()).map(move |row| (0..columns).map(|column| cell(row, column)).collect())
+        self.valid_rows().map(move |row| (0..columns).map(|column| cell(row, column)).collect())
     }
 
-    /// The code that replaced `code`, where there is exactly one. A valid code has none.
+    fn valid_rows(&self) -> impl Iterator<Item = usize> {
+        let all = self.beyond.is_empty();
+        (0..self.table.rows()).filter(move |row| all || self.contains(self.table.cell(*row, self.roles.key)))
+    }
+
+    /// The valid code that replaced `code`, where there is exactly one. A valid code has none.
     pub fn successor(&self, code: &str) -> Option<&str> {
-        match self.successors.get(code).map(Vec::as_slice) {
-            Some([code]) => Some(code),
+        match self.resolve(code).as_slice() {
+            [code] => Some(code),
             _ => None,
         }
     }
 
-    /// The codes that are no longer valid, with those that replaced them: more than one where an area was split.
+    /// The codes that were replaced, with those that replaced them: more than one where an area was split.
     pub fn retired(&self) -> impl Iterator<Item = (&str, &[Box<str>])> {
-        self.successors.iter().map(|(code, successors)| (&**code, successors.as_slice()))
+        self.successors.iter().map(|(code, replaced)| (&**code, replaced.by.as_slice()))
     }
 
     /// Valid codes that are at most [`MAX_DISTANCE`] edits away from `text`, nearest first, at most `limit`.
@@ -293,7 +437,7 @@ impl CodeList {
     }
 
     fn near(&self, distance: impl Fn(&str, &str) -> Option<usize>) -> Vec<Suggestion<'_>> {
-        let rows = 0..self.table.rows();
+        let rows = self.valid_rows();
         rows.filter_map(|row| {
             let code = self.table.cell(row, self.roles.key);
             let name = self.roles.name.map_or("", |column| self.table.cell(row, column));
@@ -303,7 +447,7 @@ impl CodeList {
     }
 
     fn role(&self, code: &str, column: Option<usize>) -> Option<&str> {
-        let row = *self.index.get(code)? as usize;
+        let row = *self.index.get(code).or_else(|| self.beyond.get(code))? as usize;
         Some(self.table.cell(row, column?))
     }
 }
@@ -312,117 +456,81 @@ fn named<'a>(value: &'a Value, what: &'static str) -> Result<&'a str, CodeListEr
     value.as_str().ok_or(CodeListError::Missing(what))
 }
 
+/// Names go into addresses and file names, so they are short and plain.
 fn identity(package: &Value) -> Result<(String, String), CodeListError> {
     let urn = package["id"].as_str().ok_or(CodeListError::Missing("id"))?;
-    let (id, version) =
-        parse_urn(urn).ok_or(CodeListError::Missing("an id of the form urn:satudata:ref:name@version"))?;
-    Ok((id.to_owned(), version.to_owned()))
+    let plain = |text: &str, more: &[u8], most: usize| {
+        text.len() <= most && text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase() || more.contains(&b))
+    };
+    let parts = parse_urn(urn).filter(|(id, version)| plain(id, b"-", 64) && plain(version, b"-.", 32));
+    let (id, version) = parts.ok_or_else(|| CodeListError::Identity(urn.to_owned()))?;
+    match package.get("version").map(|said| said.as_str().unwrap_or_default()) {
+        Some(said) if said != version => Err(CodeListError::Identity(format!("{urn}, version {said}"))),
+        _ => Ok((id.to_owned(), version.to_owned())),
+    }
 }
 
-fn read_resource<'a>(
-    package: &Value,
-    name: &str,
-    read: &impl Fn(&str) -> Option<&'a [u8]>,
-) -> Result<(String, Table), CodeListError> {
-    let resources = package["resources"].as_array().ok_or(CodeListError::Missing("resources"))?;
-    let resource = resources.iter().find(|resource| resource["name"] == name);
-    let resource = resource.ok_or(CodeListError::Missing("the resource that satudata.kodeReferensi names"))?;
-    let path = resource["path"].as_str().ok_or(CodeListError::Missing("the path of a resource"))?;
-    let bytes = read(path).ok_or_else(|| CodeListError::File(path.to_owned()))?;
-    Ok((path.to_owned(), Table::parse(path, bytes)?))
+/// A word of small letters, digits and hyphens.
+fn system(value: &Value) -> Result<Option<String>, CodeListError> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let word = value.as_str().unwrap_or_default();
+    let plain = word.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase() || b == b'-');
+    if !plain || !(1..=32).contains(&word.len()) {
+        return Err(CodeListError::Word { place: "satudata.kodeReferensi.sistem", word: value.to_string() });
+    }
+    Ok(Some(word.to_owned()))
+}
+
+fn day(value: &Value) -> Result<Option<String>, CodeListError> {
+    match value.as_str() {
+        None if value.is_null() => Ok(None),
+        Some(date) if is_date(date) => Ok(Some(date.to_owned())),
+        _ => Err(CodeListError::Word { place: "satudata.kodeReferensi.tanggal", word: value.to_string() }),
+    }
+}
+
+/// The file of each resource that has one.
+fn file_names(package: &Value) -> BTreeMap<String, String> {
+    let resources = package["resources"].as_array().into_iter().flatten();
+    resources
+        .filter_map(|resource| Some((resource["name"].as_str()?.to_owned(), resource["path"].as_str()?.to_owned())))
+        .collect()
+}
+
+/// The tables of a document.
+struct Source<'a> {
+    package: &'a Value,
+    /// What a person calls a resource.
+    files: &'a BTreeMap<String, String>,
+}
+
+impl Source<'_> {
+    fn table(&self, name: &str) -> Result<(String, Table), CodeListError> {
+        let resources = self.package["resources"].as_array().ok_or(CodeListError::Missing("resources"))?;
+        let resource = resources.iter().find(|resource| resource["name"] == name);
+        let resource = resource.ok_or(CodeListError::Missing("the resource that satudata.kodeReferensi names"))?;
+        let text = resource["data"].as_str().ok_or(CodeListError::Missing("the path or data of a resource"))?;
+        let path = self.files.get(name).map_or(name, String::as_str).to_owned();
+        let table = Table::parse(&path, text.as_bytes())?;
+        Ok((path, table))
+    }
+}
+
+/// The date in a cell, if there is one.
+fn date_in(table: &Table, path: &str, row: usize, column: Option<usize>) -> Result<Option<Box<str>>, CodeListError> {
+    let date = column.map(|column| table.cell(row, column)).filter(|date| !date.is_empty());
+    match date {
+        Some(date) if !is_date(date) => {
+            Err(CodeListError::Date { file: path.to_owned(), line: row + 2, date: date.to_owned() })
+        }
+        date => Ok(date.map(Into::into)),
+    }
 }
 
 fn optional_column(table: &Table, path: &str, name: &Value) -> Result<Option<usize>, CodeListError> {
     name.as_str().map(|name| table.column(path, name)).transpose()
-}
-
-fn index(table: &Table, key: usize, path: &str) -> Result<HashMap<Box<str>, u32>, CodeListError> {
-    let mut index = HashMap::with_capacity(table.rows());
-    for row in 0..table.rows() {
-        let code = table.cell(row, key);
-        let at = u32::try_from(row).map_err(|_| CodeListError::TooLarge(path.to_owned()))?;
-        if code.is_empty() || index.insert(code.into(), at).is_some() {
-            return Err(CodeListError::Code { file: path.to_owned(), line: row + 2, code: code.to_owned() });
-        }
-    }
-    Ok(index)
-}
-
-/// The cells of one file in one buffer; cell `i` ends at `ends[i]`.
-#[derive(Debug, Clone)]
-struct Table {
-    header: Vec<String>,
-    text: String,
-    ends: Vec<u32>,
-}
-
-impl Table {
-    fn parse(path: &str, bytes: &[u8]) -> Result<Table, CodeListError> {
-        let too_large = || CodeListError::TooLarge(path.to_owned());
-        if bytes.len() > MAX_FILE_BYTES {
-            return Err(too_large());
-        }
-        let text = std::str::from_utf8(bytes).map_err(|_| CodeListError::Encoding(path.to_owned()))?;
-        let mut lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate();
-        let row_error = |line| CodeListError::Row { file: path.to_owned(), line };
-        let header = lines.next().and_then(|(_, line)| split(line)).ok_or_else(|| row_error(1))?;
-        let mut table =
-            Table { header: header.iter().map(|c| c.to_string()).collect(), text: String::new(), ends: vec![] };
-        for (number, line) in lines {
-            let cells = split(line).filter(|cells| cells.len() == table.header.len());
-            for cell in cells.ok_or_else(|| row_error(number + 1))? {
-                table.text.push_str(&cell);
-                table.ends.push(u32::try_from(table.text.len()).map_err(|_| too_large())?);
-            }
-            if table.rows() > MAX_CODES || table.header.len() > MAX_COLUMNS {
-                return Err(too_large());
-            }
-        }
-        Ok(table)
-    }
-
-    fn column(&self, path: &str, name: &str) -> Result<usize, CodeListError> {
-        let position = self.header.iter().position(|column| column == name);
-        position.ok_or_else(|| CodeListError::Column { file: path.to_owned(), column: name.to_owned() })
-    }
-
-    fn rows(&self) -> usize {
-        self.ends.len() / self.header.len()
-    }
-
-    fn cell(&self, row: usize, column: usize) -> &str {
-        let at = row * self.header.len() + column;
-        let start = if at == 0 { 0 } else { self.ends[at - 1] };
-        &self.text[start as usize..self.ends[at] as usize]
-    }
-}
-
-/// The cells of one line of CSV. `None` where a quote is left open or followed by text: a code list has no line
-/// breaks inside its cells.
-fn split(line: &str) -> Option<Vec<Cow<'_, str>>> {
-    let mut cells = Vec::new();
-    let mut rest = line;
-    loop {
-        let (cell, after) = match rest.strip_prefix('"') {
-            None => {
-                let end = rest.find(',').unwrap_or(rest.len());
-                (Cow::Borrowed(&rest[..end]), &rest[end..])
-            }
-            Some(quoted) => {
-                let bytes = quoted.as_bytes();
-                let mut end = 0;
-                while bytes.get(end)? != &b'"' || bytes.get(end + 1) == Some(&b'"') {
-                    end += if bytes[end] == b'"' { 2 } else { 1 };
-                }
-                (Cow::Owned(quoted[..end].replace("\"\"", "\"")), &quoted[end + 1..])
-            }
-        };
-        cells.push(cell);
-        if after.is_empty() {
-            return Some(cells);
-        }
-        rest = after.strip_prefix(',')?;
-    }
 }
 
 /// Upper-case letters and digits of a name, so that `Sanga-Sanga` and `SANGA SANGA` are the same.
@@ -494,9 +602,12 @@ mod tests {
     #[test]
     fn a_successor_must_replace_a_retired_code_by_a_valid_one() {
         assert_eq!(load("kode,nama\n1,a\n", "lama,baru\n9,1\n").unwrap().successor("9"), Some("1"));
-        for bad in ["lama,baru\n1,1\n", "lama,baru\n9,8\n", "lama,baru\n9,1\n9,1\n", "lama,baru\n,1\n"] {
-            assert!(matches!(load("kode,nama\n1,a\n", bad), Err(CodeListError::Code { .. })), "{bad:?}");
-        }
+        let refused = |bad| load("kode,nama\n1,a\n", bad).unwrap_err();
+        assert!(matches!(refused("lama,baru\n1,1\n"), CodeListError::StillValid { line: 2, .. }));
+        assert!(matches!(refused("lama,baru\n9,1\n7,8\n"), CodeListError::Unknown { line: 3, .. }));
+        assert!(matches!(refused("lama,baru\n9,9\n"), CodeListError::Unknown { .. }));
+        assert!(matches!(refused("lama,baru\n9,1\n9,1\n"), CodeListError::Code { line: 3, .. }));
+        assert!(matches!(refused("lama,baru\n,1\n"), CodeListError::Code { .. }));
     }
 
     #[test]
@@ -522,13 +633,16 @@ mod tests {
         #[test]
         fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(0u8..=255, 0..200)) {
             let _ = Table::parse("x", &bytes);
+            if let Ok(text) = std::str::from_utf8(&bytes) {
+                let _ = CodeList::from_document(text);
+            }
         }
 
         #[test]
         fn any_line_of_quoted_cells_is_read_back(cells in proptest::collection::vec("[^\r\n]{0,8}", 1..6)) {
             let quote = |cell: &String| format!("\"{}\"", cell.replace('"', "\"\""));
             let line = cells.iter().map(quote).collect::<Vec<_>>().join(",");
-            proptest::prop_assert_eq!(split(&line).unwrap(), cells);
+            proptest::prop_assert_eq!(table::split(&line).unwrap(), cells);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_schema::{Schema, SchemaRef};
 use serde_json::{Map, Value};
 use simpul_core::delivery::Mode;
+use simpul_core::receipt::CodeListEdition;
 
 use crate::across::{self, AcrossRule, RuleEngine};
 use crate::compile_field::{Around, field as compile_field, missing_values};
@@ -179,6 +180,21 @@ impl Contract {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The editions of the code lists that its columns are checked against, each once.
+    #[must_use]
+    pub fn code_lists(&self) -> Vec<CodeListEdition> {
+        let mut editions: Vec<CodeListEdition> = Vec::new();
+        for key in &self.foreign_keys {
+            if let Target::List { table, .. } = &key.target
+                && let Some(edition) = table.code_list().map(|list| list.edition())
+                && !editions.contains(&edition)
+            {
+                editions.push(edition);
+            }
+        }
+        editions
     }
 
     /// The version of the package, or the empty text.
@@ -613,8 +629,12 @@ fn foreign_key(props: &mut Props<'_, '_>, fields: &[Field], own: &str, refs: &dy
         inner.errors.push(DescriptorError { kind: REFERENCE_ERROR.to_owned(), path, message });
         return None;
     };
-    let own_kinds = own_columns.iter().filter_map(|column| fields.get(*column)).map(|field| field.form.kind());
-    let comparable = own_kinds.zip(&targets).all(|(kind, target)| table.may_hold(target, kind));
+    let own_fields: Vec<&Field> = own_columns.iter().filter_map(|column| fields.get(*column)).collect();
+    let comparable = own_fields
+        .iter()
+        .map(|field| field.form.kind())
+        .zip(&targets)
+        .all(|(kind, target)| table.may_hold(target, kind));
     let fields: Vec<String> = targets.iter().map(|name| (*name).to_owned()).collect();
     let Some(keys) = table.keys(&fields) else {
         inner.fault(
@@ -626,7 +646,24 @@ fn foreign_key(props: &mut Props<'_, '_>, fields: &[Field], own: &str, refs: &dy
     };
     // Values of different kinds are never equal.
     let keys = if comparable { keys } else { Arc::default() };
+    same_system(props, &own_fields, &table, &list);
     Some(ForeignKey { columns: own_columns, target: Target::List { keys, table, fields }, list })
+}
+
+/// A column that declares a system of codes may not point to a list of another one: the same digits mean other places there.
+fn same_system(props: &mut Props<'_, '_>, columns: &[&Field], table: &ReferenceTable, list: &str) {
+    let Some(theirs) = table.code_list().and_then(|list| list.system()) else { return };
+    for field in columns {
+        let own = field.satudata("kodeReferensi").and_then(|part| part.get("sistem")).and_then(Value::as_str);
+        if let Some(own) = own.filter(|own| *own != theirs) {
+            let name = &field.name;
+            props.fault(
+                "reference",
+                format!("kolom «{name}» menyatakan sistem kode «{own}», daftar «{list}» memakai «{theirs}»"),
+                format!("the field “{name}” declares the code system “{own}”, the list “{list}” uses “{theirs}”"),
+            );
+        }
+    }
 }
 
 /// `urn:satudata:ref:wilayah@2025-1` is «wilayah versi 2025-1» to a person.

@@ -7,12 +7,13 @@
 
 use serde_json::Value;
 
+use crate::code_list::CodeList;
 use crate::contract::{Contract, Target};
 use crate::field::{Field, Rule};
 use crate::report::near::{self, Code};
 pub(crate) use crate::report::words::Words;
 use crate::report::words::title;
-use crate::report::{Text, corrections, parsers, satudata, shown};
+use crate::report::{Text, codes, corrections, parsers, satudata, shown};
 
 /// The name of a rule.
 pub(crate) fn heading(rule: Rule, field: Option<&Field>) -> Text {
@@ -116,7 +117,7 @@ pub(crate) fn row(rule: Rule, contract: &Contract, said: &str, first_row: Option
         Rule::PrimaryKey | Rule::UniqueKey(_) => repeated("«{value}»", "“{value}”", first_row),
         Rule::PrimaryKeyNull => Words::new("Kunci utama kosong.", "The primary key is empty.")
             .hint("Isi semua kolom kunci.", "Fill in all fields of the key."),
-        Rule::ForeignKey(number) => foreign_key(contract, number, near),
+        Rule::ForeignKey(number) => foreign_key(contract, number, said, near),
         Rule::BadObject => {
             let why = parsers::json(said);
             Words::new(
@@ -141,16 +142,23 @@ pub(crate) fn row(rule: Rule, contract: &Contract, said: &str, first_row: Option
     }
 }
 
-fn foreign_key(contract: &Contract, number: u16, near: &[Code]) -> Words {
+fn foreign_key(contract: &Contract, number: u16, said: &str, near: &[Code]) -> Words {
     let key = contract.foreign_keys.get(usize::from(number));
     let list = key.map(|key| list_name(&key.list)).unwrap_or_default();
     let itself = key.is_some_and(|key| matches!(key.target, Target::Itself(_)));
+    let codes = key.and_then(|key| codes(&key.target));
+    if let Some(words) = codes.and_then(|codes| codes::code_words(codes, &list, said)) {
+        return words;
+    }
     let words = if itself {
         Words::new("«{value}» tidak ada di tabel ini.", "“{value}” is not in this table.")
     } else {
+        let system = codes.and_then(CodeList::system).map(codes::system_name);
+        let (id, en) =
+            system.map(|system| (format!(" (kode {system})"), format!(" ({system} codes)"))).unwrap_or_default();
         Words::new(
-            format!("«{{value}}» tidak ada di daftar {}.", list.id),
-            format!("“{{value}}” is not in the list {}.", list.en),
+            format!("«{{value}}» tidak ada di daftar {}{id}.", list.id),
+            format!("“{{value}}” is not in the list {}{en}.", list.en),
         )
     };
     let named = |code: &Code| match &code.name {
@@ -177,6 +185,17 @@ fn foreign_key(contract: &Contract, number: u16, near: &[Code]) -> Words {
                 format!("Perhaps one of: {}.", several.join("; ")),
             )
         }
+    }
+}
+
+/// The code list whose codes a key has to hold.
+fn codes(target: &Target) -> Option<&CodeList> {
+    match target {
+        Target::List { table, fields, .. } => table
+            .code_list()
+            .map(AsRef::as_ref)
+            .filter(|list| matches!(fields.as_slice(), [field] if field == list.key())),
+        Target::Itself(_) => None,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::contract::{Contract, ENCODING_ERROR, REFERENCE_ERROR};
 use crate::descriptor::DescriptorError;
 use crate::digest::Checksum;
 use crate::reader::cells::{CellFault, Foreign, Sheet};
-use crate::reference::{ReferenceTable, References, Wanted};
+use crate::reference::{NoReferences, ReferenceTable, References, Wanted};
 use crate::report::{Finding, Lang, Report, Text, io_words, speech};
 use crate::unpack::{Unpacked, is_gzip};
 use crate::validator::{Format, Limits, RejectedRow, Validator};
@@ -69,7 +69,7 @@ pub fn validate_package(
     limits: Limits,
 ) -> Outcome {
     let none = |_: Foreign, _: &Sheet| Err(std::io::Error::from(std::io::ErrorKind::Unsupported));
-    let means = Means { load, cells: &none, rules: None };
+    let means = Means { load, cells: &none, rules: None, lists: &NoReferences };
     validate_package_with(descriptor, data, &means, limits, &mut |_, _, _| {})
 }
 
@@ -90,6 +90,8 @@ pub struct Means<'a> {
     pub cells: &'a Cells<'a>,
     /// The expression language of the rules across columns. Without one they are not checked, and a notice says so.
     pub rules: Option<&'a dyn RuleEngine>,
+    /// Code lists besides those that ship with the product.
+    pub lists: &'a dyn References,
 }
 
 /// [`validate_package`] with foreign formats, rules across columns and the bad rows handed out. After the file `keep` is
@@ -111,6 +113,7 @@ pub fn validate_package_with(
     let refs = Neighbours {
         descriptor: &descriptor,
         load: means.load,
+        lists: means.lists,
         limits,
         known: RefCell::default(),
         unreadable: RefCell::default(),
@@ -476,6 +479,7 @@ fn add(report: &mut Report, kind: &'static str, id: String, en: String) {
 struct Neighbours<'a> {
     descriptor: &'a Value,
     load: &'a dyn Fn(&str) -> Option<Vec<u8>>,
+    lists: &'a dyn References,
     limits: Limits,
     known: RefCell<HashMap<usize, Option<Arc<ReferenceTable>>>>,
     /// Names of tables whose files are not there.
@@ -493,6 +497,9 @@ impl References for Neighbours<'_> {
             let table = self.read(index).map(Arc::new);
             self.known.borrow_mut().insert(index, table.clone());
             return table;
+        }
+        if let Some(table) = self.lists.table(wanted) {
+            return Some(table);
         }
         let urn = wanted.package?;
         crate::standard::code_lists()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use hashbrown::HashSet;
 
+use crate::code_list::CodeList;
 use crate::form::Kind;
 
 /// What a foreign key asks for.
@@ -41,6 +42,8 @@ pub struct ReferenceTable {
     columns: Vec<Vec<Option<Box<str>>>>,
     /// What the columns hold, where it is known; else their text is compared.
     kinds: Vec<Kind>,
+    /// The code list that it is, which also knows the codes that are not valid.
+    list: Option<Arc<CodeList>>,
 }
 
 impl ReferenceTable {
@@ -51,6 +54,7 @@ impl ReferenceTable {
             fields: fields.iter().map(|name| (*name).to_owned()).collect(),
             columns: vec![Vec::new(); fields.len()],
             kinds: Vec::new(),
+            list: None,
         }
     }
 
@@ -93,13 +97,26 @@ impl ReferenceTable {
 
     /// A code list that ships with the product or was registered.
     #[must_use]
-    pub fn from_code_list(list: &crate::code_list::CodeList) -> Self {
+    pub fn from_code_list(list: &CodeList) -> Self {
+        Self::of(Arc::new(list.clone()))
+    }
+
+    /// The same, keeping the list itself.
+    #[must_use]
+    pub fn of(list: Arc<CodeList>) -> Self {
         let names: Vec<&str> = list.columns().iter().map(String::as_str).collect();
         let mut table = Self::new(&names);
         for row in list.rows() {
             table.push(&row);
         }
+        table.list = Some(list);
         table
+    }
+
+    /// The code list that it is, if it is one.
+    #[must_use]
+    pub fn code_list(&self) -> Option<&Arc<CodeList>> {
+        self.list.as_ref()
     }
 
     /// How many rows it has.

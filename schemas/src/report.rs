@@ -4,6 +4,7 @@
 //! that a stored report can be masked: the value stands in one property only.
 
 mod choices;
+pub(crate) mod codes;
 pub(crate) mod corrections;
 mod dates;
 mod list;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use simpul_core::delivery::RowCounts;
+use simpul_core::receipt::CodeListEdition;
 
 pub use list::error_columns;
 pub use parsers::io as io_words;
@@ -288,6 +290,9 @@ pub struct Report {
     pub late_errors: u64,
     /// Why reading stopped, if it did.
     pub fatal: Option<Fatal>,
+    /// The editions of the code lists that the rows were checked against.
+    #[serde(rename = "codeLists", default, skip_serializing_if = "Vec::is_empty")]
+    pub code_lists: Vec<CodeListEdition>,
 }
 
 impl Report {
@@ -320,7 +325,7 @@ impl Report {
             .iter()
             .map(|notice| json!({"code": notice.code, "message": notice.message.get(lang)}))
             .collect();
-        json!({
+        let mut report = json!({
             "valid": self.valid,
             "errors": errors,
             "warnings": findings(&self.warnings),
@@ -329,7 +334,11 @@ impl Report {
             "notices": notices,
             "rowsAccepted": self.rows_accepted,
             "rowsRefused": self.rows_refused,
-        })
+        });
+        if let (Some(object), false) = (report.as_object_mut(), self.code_lists.is_empty()) {
+            object.insert("codeLists".to_owned(), json!(self.code_lists));
+        }
+        report
     }
 
     /// The report as a page of plain text. See [`crate::page()`] for its lines with their roles.

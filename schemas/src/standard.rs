@@ -1,7 +1,7 @@
 //! The contracts and code lists that ship with the product, compiled into the binary so that a fresh node can work
 //! without any file beside it. Their sources are the folders of `schemas/standard`.
 
-use crate::code_list::{CodeList, CodeListError};
+use crate::code_list::{CodeList, CodeListError, document};
 
 /// A file that belongs to a standard, by the name that its descriptor uses.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,11 @@ impl StandardCodeList {
     pub fn load(&self) -> Result<CodeList, CodeListError> {
         CodeList::load(self.descriptor, |path| find(self.files, path))
     }
+
+    /// The list as one document.
+    pub fn document(&self) -> Result<String, CodeListError> {
+        document(self.descriptor, |path| find(self.files, path))
+    }
 }
 
 fn find(files: &'static [File], path: &str) -> Option<&'static [u8]> {
@@ -76,7 +81,7 @@ const CONTRACTS: [Standard; 4] = [
 ];
 
 const CODE_LISTS: [StandardCodeList; 1] =
-    [standard!(StandardCodeList, "wilayah", files: ["wilayah.csv", "pengganti.csv"])];
+    [standard!(StandardCodeList, "wilayah", files: ["wilayah.csv", "pengganti.csv", "pemekaran.csv"])];
 
 /// All contracts that ship with the product.
 pub fn contracts() -> impl Iterator<Item = Standard> {

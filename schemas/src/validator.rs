@@ -840,6 +840,7 @@ impl Core {
             rows_refused: self.rows - self.rows_accepted,
             late_errors: self.late_errors,
             fatal: self.fatal.clone(),
+            code_lists: self.contract.code_lists(),
         }
     }
 }

@@ -56,6 +56,7 @@ fn receipt() -> Receipt {
         delivery: "019a".into(),
         dataset: "penduduk-wilayah".parse().unwrap(),
         contract_version: "1.0.0".into(),
+        code_lists: Vec::new(),
         source: "64.02.dukcapil/simpeg".into(),
         origin: "64.02.dukcapil/simpeg".into(),
         sequence: Some(7),

@@ -26,6 +26,17 @@ pub enum Outcome {
     Refused,
 }
 
+/// One immutable edition of a code list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeListEdition {
+    /// The list, such as `wilayah`.
+    pub id: String,
+    /// The version, such as `2025-1`.
+    pub version: String,
+    /// SHA-256 of the list's document.
+    pub digest: Digest,
+}
+
 /// The content of a receipt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
@@ -37,6 +48,9 @@ pub struct Receipt {
     pub dataset: DatasetId,
     /// The version of the contract that the rows were checked against.
     pub contract_version: String,
+    /// The code lists that the rows were checked against.
+    #[serde(rename = "codeLists", default, skip_serializing_if = "Vec::is_empty")]
+    pub code_lists: Vec<CodeListEdition>,
     /// Who delivered.
     pub source: String,
     /// Who delivered first.

@@ -1,21 +1,25 @@
 //! Compiled contracts, kept for as long as the node runs: a registered version never changes.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use simpul_core::id::DatasetId;
 use simpul_lake::SqlRules;
-use simpul_schemas::code_list::{CodeDelta, CodeList, parse_urn};
-use simpul_schemas::compat::CodeListHistory;
-use simpul_schemas::{Contract, ReferenceTable, References, Wanted, standard};
+use simpul_schemas::code_list::referenced;
+use simpul_schemas::{Contract, Lang, References};
 use simpul_store::Store;
 
+use crate::code_lists::{self, Lists};
 use crate::refusal::Refusal;
 
-/// The compiled contracts, by name and version.
+/// The compiled contracts, by name and version, and the code lists they are compiled with.
 #[derive(Default)]
-pub struct Contracts(Mutex<HashMap<(DatasetId, String), Arc<Contract>>>);
+pub struct Contracts {
+    compiled: Mutex<HashMap<(DatasetId, String), Arc<Contract>>>,
+    /// The code lists.
+    pub lists: Lists,
+}
 
 impl Contracts {
     /// The registered contract of `dataset` in `version`, or the latest one, and whether it was compiled just
@@ -43,56 +47,32 @@ impl Contracts {
             return Ok(Some((contract, false)));
         }
         let descriptor: Value = serde_json::from_str(&stored.descriptor).map_err(Refusal::internal)?;
-        let contract = Arc::new(compile(&descriptor).map_err(Refusal::internal)?);
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = referenced(&descriptor);
+        let lists = self.lists.resolve(store, &wanted).await?;
+        let missing = lists.missing(&wanted);
+        if !missing.is_empty() {
+            return Err(code_lists::not_here(&missing, "", Lang::default()));
+        }
+        let contract = Arc::new(compile(&descriptor, &lists).map_err(Refusal::internal)?);
+        let mut all = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert((dataset.clone(), stored.version), contract.clone());
         Ok(Some((contract, true)))
     }
 
     fn held(&self, dataset: &DatasetId, version: &str) -> Option<Arc<Contract>> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(&(dataset.clone(), version.to_owned())).cloned()
     }
 }
 
-/// Compiles a descriptor against the code lists that this binary ships.
+/// Compiles a descriptor against code lists.
 ///
 /// # Errors
 /// Every error of the descriptor, a line each.
-pub fn compile(descriptor: &Value) -> Result<Contract, String> {
-    let compiled = Contract::compile(descriptor, &StandardLists);
+pub fn compile(descriptor: &Value, lists: &dyn References) -> Result<Contract, String> {
+    let compiled = Contract::compile(descriptor, lists);
     compiled.and_then(|contract| contract.with_rules(&SqlRules)).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         lines.join("; ")
     })
-}
-
-/// The code lists that ship with this binary, read once.
-static LISTS: LazyLock<Vec<(CodeList, Arc<ReferenceTable>)>> = LazyLock::new(|| {
-    let loaded = standard::code_lists().filter_map(|list| list.load().ok());
-    loaded
-        .map(|list| (ReferenceTable::from_code_list(&list), list))
-        .map(|(table, list)| (list, Arc::new(table)))
-        .collect()
-});
-
-/// Finds code lists by URN, such as `urn:satudata:ref:wilayah@2025-1`.
-pub struct StandardLists;
-
-impl CodeListHistory for StandardLists {
-    fn delta(&self, old: &str, new: &str) -> Option<CodeDelta> {
-        let find = |urn| {
-            let (id, version) = parse_urn(urn)?;
-            LISTS.iter().map(|(list, _)| list).find(|list| list.id() == id && list.version() == version)
-        };
-        Some(find(old)?.delta(find(new)?))
-    }
-}
-
-impl References for StandardLists {
-    fn table(&self, wanted: &Wanted<'_>) -> Option<Arc<ReferenceTable>> {
-        let (id, version) = parse_urn(wanted.package?)?;
-        let found = LISTS.iter().find(|(list, _)| list.id() == id && list.version() == version);
-        found.map(|(_, table)| table.clone())
-    }
 }

@@ -7,6 +7,7 @@ mod app;
 mod auditing;
 mod cli;
 mod client;
+mod code_lists;
 mod config;
 mod connectors;
 mod console;

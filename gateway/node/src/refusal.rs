@@ -148,6 +148,8 @@ kinds! {
     KeyReused = UNPROCESSABLE_ENTITY, "idempotency_key_reused", "Kunci sudah dipakai untuk isi lain", "The key was used for another payload";
     /// The dataset has no contract here, or the named version is not registered.
     NoContract = UNPROCESSABLE_ENTITY, "no_contract", "Standar data belum terdaftar", "No contract is registered";
+    /// A contract needs a code list that is not here.
+    NoCodeList = UNPROCESSABLE_ENTITY, "no_code_list", "Kode referensi belum ada di simpul ini", "A code list is not on this node";
     /// The file as a whole cannot be read as the contract says.
     FileInvalid = UNPROCESSABLE_ENTITY, "file_invalid", "Berkas tidak dapat dibaca", "The file cannot be read";
     /// Rows break the contract.

@@ -14,7 +14,7 @@ use http::Method;
 use crate::admin;
 use crate::app::App;
 use crate::door::{self, Access, Context, Entrance, Handler};
-use crate::flows::{extract, ingest, query, report};
+use crate::flows::{extract, ingest, lists, query, report};
 use crate::refusal::{Kind, Refusal};
 use crate::{console, openapi, tokens};
 
@@ -83,6 +83,9 @@ pub static ROUTES: &[Route] = &[
     route!(GET  "/v1/deliveries/{delivery}/report" Token DATA "deliveries.report" "The report of a delivery, to its sender: ?format=json, text, csv (one line for each error) or xlsx (the bad rows with marked cells), or by Accept." report::show),
     route!(GET  "/v1/deliveries/{delivery}/rejected" Token DATA "deliveries.rejected" "The bad rows of a delivery as they came, to its sender: a file to correct and send again." report::rejected),
 
+    route!(GET  "/v1/code-lists" Token DATA "code_lists.list" "The editions of code lists that this node has, with their digests." lists::index),
+    route!(GET  "/v1/code-lists/{list}/{version}" Token DATA "code_lists.read" "The document of one edition: descriptor and codes." lists::show),
+
     route!(GET  "/v1/admin/agencies" Administrator ADMIN "admin.agencies.list" "The registered agencies." admin::list_agencies::run),
     route!(PUT  "/v1/admin/agencies/{agency}" Administrator ADMIN "admin.agencies.put" "Registers an agency." admin::put_agency::run),
     route!(GET  "/v1/admin/clients" Administrator ADMIN "admin.clients.list" "The registered clients." admin::list_clients::run),
@@ -93,6 +96,10 @@ pub static ROUTES: &[Route] = &[
     route!(GET  "/v1/admin/contracts" Administrator ADMIN "admin.contracts.list" "The registered contracts and their versions." admin::list_contracts::run),
     route!(POST "/v1/admin/contracts" Administrator ADMIN "admin.contracts.register" "Registers a version of a contract after a compatibility check." admin::register_contract::run),
     route!(GET  "/v1/admin/contracts/{dataset}/{version}" Administrator ADMIN "admin.contracts.show" "One version of a contract." admin::show_contract::run),
+    route!(GET  "/v1/admin/code-lists" Administrator ADMIN "admin.code_lists.list" "The editions of code lists, registered or shipped." admin::list_code_lists::run),
+    route!(POST "/v1/admin/code-lists" Administrator ADMIN "admin.code_lists.register" "Registers an edition of a code list; with ?dry_run=true it is only checked." admin::register_code_list::run),
+    route!(POST "/v1/admin/code-lists/fetch" Administrator ADMIN "admin.code_lists.fetch" "Fetches from the parent, now, what is new of the lists that are used here." admin::fetch_code_lists::run),
+    route!(GET  "/v1/admin/code-lists/{list}/{version}" Administrator ADMIN "admin.code_lists.show" "The document of one edition." lists::show),
     route!(GET  "/v1/admin/connectors" Administrator ADMIN "admin.connectors.list" "The connectors with their last run." admin::list_connectors::run),
     route!(PUT  "/v1/admin/connectors/{connector}" Administrator ADMIN "admin.connectors.put" "Registers or changes a connector." admin::put_connector::run),
     route!(DELETE "/v1/admin/connectors/{connector}" Administrator ADMIN "admin.connectors.delete" "Removes a connector; what it delivered stays." admin::delete_connector::run),

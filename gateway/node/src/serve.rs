@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::console::health;
 use crate::door::{self, Entrance};
-use crate::flows::{forward, land, pull};
+use crate::flows::{forward, land, lists, pull};
 use crate::routes;
 
 /// A node that serves.
@@ -66,6 +66,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     }
     app.parent_client()?;
     app.tasks.spawn(forward::run(app.clone()));
+    app.tasks.spawn(lists::run(app.clone()));
     app.tasks.spawn(pull::schedule(app.clone()));
     app.tasks.spawn(app.clone().watch_tls());
     app.tasks.spawn(app.clone().maintain());

@@ -50,6 +50,9 @@ impl Line {
     }
 }
 
+/// Characters of a digest that a person compares.
+const DIGEST_CHARS: usize = 12;
+
 /// Members of a header group that are named: there is one for each column.
 const HEADER_MEMBERS: usize = 10;
 
@@ -89,6 +92,7 @@ pub fn page(report: &Value, lang: Lang) -> Vec<Line> {
         let word = if lang == Lang::Id { "Catatan" } else { "Note" };
         page.add(Role::Notice, &format!("{word}: {}", text(notice, "message")));
     }
+    page.editions(list("codeLists"));
     page.lines
 }
 
@@ -145,6 +149,22 @@ impl Page {
         if !hint.is_empty() {
             self.add(Role::Hint, hint);
         }
+    }
+
+    /// The editions of code lists that the file was checked against, with the beginning of their digests.
+    fn editions(&mut self, lists: &[Value]) {
+        if lists.is_empty() {
+            return;
+        }
+        let named = lists.iter().map(|list| {
+            let digest = text(list, "digest").get(..DIGEST_CHARS).unwrap_or_default();
+            format!("{} {} ({digest})", text(list, "id"), text(list, "version"))
+        });
+        let named = named.collect::<Vec<_>>().join(", ");
+        let words =
+            if self.lang == Lang::Id { "Diperiksa dengan kode referensi" } else { "Checked against the code lists" };
+        self.blank();
+        self.add(Role::Notice, &format!("{words}: {named}"));
     }
 
     fn verdict(&mut self, report: &Value) {

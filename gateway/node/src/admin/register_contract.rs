@@ -16,12 +16,15 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use simpul_core::agreement::Operation;
 use simpul_core::id::DatasetId;
+use simpul_schemas::code_list::referenced;
 use simpul_schemas::compat::{self, Compatibility};
 
 use super::MAX_BODY;
 use crate::answer;
+use crate::code_lists::{self, Found};
 use crate::contracts;
 use crate::door::Context;
+use crate::flows::lists::Fetched;
 use crate::refusal::{Kind, Refusal};
 
 /// Registers the contract in the body.
@@ -42,15 +45,21 @@ pub async fn run(context: Context, request: Request) -> Result<Response, Refusal
     }
     context.account.about(dataset.as_str());
     context.account.note("version", version.clone());
-    contracts::compile(&descriptor).map_err(|what| Refusal::new(Kind::Invalid, what))?;
-    let compatibility = compatible(&context, &dataset, &version, &descriptor).await?;
+    let (lists, fetched) = lists_of(&context, &descriptor).await?;
+    contracts::compile(&descriptor, &lists).map_err(|what| Refusal::new(Kind::Invalid, what))?;
+    let compatibility = compatible(&context, &dataset, &version, &descriptor, &lists).await?;
     let summary = json!({"dataset": dataset, "version": version, "compatibility": compatibility, "dry_run": dry_run});
     if dry_run {
         return Ok(answer::json(&summary));
     }
 
+    context.account.note("code_lists", lists.named());
     context.account.record(app).await?;
     let by = context.caller()?.identity.to_string();
+    for list in &fetched {
+        crate::flows::lists::take(app, list).await?;
+    }
+    code_lists::keep_shipped(app, &lists, &by).await?;
     app.store.register_contract(&dataset, &version, &descriptor.to_string(), app.now(), &by).await?;
     // Readers see the dataset, and columns that are new, from now on.
     app.contract(&dataset, Some(&version)).await?;
@@ -62,12 +71,25 @@ async fn read(body: Body) -> Result<Value, Refusal> {
     if descriptor.is_object() { Ok(descriptor) } else { Err(Refusal::new(Kind::Invalid, "a descriptor is an object")) }
 }
 
+/// The code lists that the descriptor points to. Those that are not here come from the parent, and are registered later.
+async fn lists_of(context: &Context, descriptor: &Value) -> Result<(Found, Vec<Fetched>), Refusal> {
+    let app = &context.app;
+    let wanted = referenced(descriptor);
+    let mut lists = app.contracts.lists.resolve(&app.store, &wanted).await?;
+    let fetched = crate::flows::lists::fetch(app, &lists.missing(&wanted), context.language.into()).await?;
+    for list in &fetched {
+        lists.add(list.list.clone());
+    }
+    Ok((lists, fetched))
+}
+
 /// The verdict against every version that is registered.
 async fn compatible(
     context: &Context,
     dataset: &DatasetId,
     version: &str,
     descriptor: &Value,
+    lists: &Found,
 ) -> Result<Value, Refusal> {
     let store = &context.app.store;
     let mut history = Vec::new();
@@ -82,7 +104,11 @@ async fn compatible(
     // The mode of the version in force counts: a new one cannot excuse itself.
     let mode = compat::Mode::declared(history.last().unwrap_or(descriptor));
     let history: Vec<&Value> = history.iter().collect();
-    let verdict = compat::check_all(&history, descriptor, mode, &contracts::StandardLists)
+    // Of an older list that is not here any more nothing is known, which counts as a break.
+    let older: BTreeSet<String> = history.iter().flat_map(|old| referenced(old)).collect();
+    let mut lists = lists.clone();
+    lists.extend(context.app.contracts.lists.resolve(store, &older).await?);
+    let verdict = compat::check_all(&history, descriptor, mode, &lists)
         .map_err(|error| Refusal::new(Kind::Invalid, error.to_string()))?;
     let lang = context.language.into();
     let shown = verdict.to_json(lang);

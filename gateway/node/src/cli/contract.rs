@@ -1,5 +1,6 @@
 //! `simpul contract`: the contracts that ship, those of a node, and what can be done with a descriptor without a node.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -9,13 +10,16 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;
+use simpul_schemas::code_list::{self, CodeList};
 use simpul_schemas::infer::{Draft, Drafter, Request, Shape, Unreadable};
 use simpul_schemas::{Contract, DescriptorError, Lang, Limits, compat, validate_package};
 
 use super::admin::{call, listed, told};
+use super::codelist::{self, Unusable};
+use super::data::connect_with;
 use super::{Client, output};
-use crate::client::ClientError;
-use crate::contracts;
+use crate::client::{ClientError, Profile};
+use crate::code_lists::Found;
 
 /// Exit status: the descriptor cannot be used.
 const BAD_DESCRIPTOR: u8 = 2;
@@ -50,7 +54,7 @@ pub enum Command {
     },
     /// Compare two versions of a contract, without a node
     #[command(
-        after_help = "Examples:\n  simpul contract check lama.json baru.json\n  simpul contract check standard:sekolah baru.json --mode FULL --json\n\nExit status: 0 compatible, 1 not, 2 a descriptor cannot be used, 3 could not run."
+        after_help = "Examples:\n  simpul contract check lama.json baru.json\n  simpul contract check standard:sekolah baru.json --mode FULL --json\n  simpul contract check lama.json baru.json --list wilayah-bps/datapackage.json\n  simpul contract check lama.json baru.json --profile admin.toml\n\nExit status: 0 compatible, 1 not, 2 a descriptor cannot be used, 3 could not run."
     )]
     Check(CheckOptions),
     /// Draft a contract from a real file (CSV or NDJSON), every guess marked, and check the file against it
@@ -72,6 +76,9 @@ pub struct ExportOptions {
     /// Standard to write it in
     #[arg(long, value_enum)]
     to: Target,
+    /// A code list that it points to and that does not ship: its descriptor or document (repeatable)
+    #[arg(long = "list", value_name = "LIST")]
+    lists: Vec<String>,
     /// Where to write it; without it standard output
     #[arg(short, long)]
     output: Option<PathBuf>,
@@ -110,6 +117,12 @@ pub struct CheckOptions {
     old: String,
     /// Descriptor of the new version, or standard:NAME
     new: String,
+    /// A code list that one of them points to and that does not ship: its descriptor or document (repeatable)
+    #[arg(long = "list", value_name = "LIST")]
+    lists: Vec<String>,
+    /// Profile of an administrator: the node gives the code lists that are registered there
+    #[arg(long)]
+    profile: Option<PathBuf>,
     /// What is asked: NONE, BACKWARD, FORWARD, FULL, or one of these with _TRANSITIVE; without it what the old version declares
     #[arg(long, value_parser = mode)]
     mode: Option<compat::Mode>,
@@ -135,6 +148,12 @@ struct Stopped {
 impl Stopped {
     fn new(exit: u8, why: impl Into<String>) -> Self {
         Self { exit, why: why.into() }
+    }
+}
+
+impl From<Unusable> for Stopped {
+    fn from(Unusable { exit, why }: Unusable) -> Self {
+        Self { exit, why }
     }
 }
 
@@ -213,7 +232,12 @@ fn check(options: &CheckOptions) -> Result<ExitCode, Stopped> {
     let lang = language(options.english);
     let (old, new) = (usable(&options.old, lang)?, usable(&options.new, lang)?);
     let mode = options.mode.unwrap_or_else(|| compat::Mode::declared(&old));
-    let verdict = compat::check_all(&[&old], &new, mode, &contracts::StandardLists)
+    let wanted: BTreeSet<String> = [&old, &new].into_iter().flat_map(code_list::referenced).collect();
+    let mut lists = codelist::given(&options.lists, &wanted, lang)?;
+    if let Some(profile) = &options.profile {
+        registered(profile, &wanted, &mut lists)?;
+    }
+    let verdict = compat::check_all(&[&old], &new, mode, &lists)
         .map_err(|error| Stopped::new(BAD_DESCRIPTOR, error.to_string()))?;
     if options.json {
         println!("{}", verdict.to_json(lang));
@@ -223,11 +247,32 @@ fn check(options: &CheckOptions) -> Result<ExitCode, Stopped> {
     Ok(if verdict.compatible { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
+/// Adds the lists that are still missing from the node of a profile. What the node does not have remains unknown.
+fn registered(profile: &Path, wanted: &BTreeSet<String>, lists: &mut Found) -> Result<(), Stopped> {
+    let missing = lists.missing(wanted);
+    let fetch = async {
+        let profile = Profile::load(profile)?;
+        let console = profile.console.clone().context("the profile names no console; administration needs one")?;
+        let node = connect_with(&profile, &console)?;
+        for urn in &missing {
+            let Some((id, version)) = code_list::parse_urn(urn) else { continue };
+            match node.get(&format!("/v1/admin/code-lists/{id}/{version}")).await {
+                Ok(document) => lists.add(CodeList::from_document(&document.to_string())?),
+                Err(ClientError::Problem { status: 404, .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    };
+    super::block_on(fetch).map(|_| ()).map_err(|error| Stopped::new(COULD_NOT_RUN, format!("{error:#}")))
+}
+
 fn export(options: &ExportOptions) -> Result<ExitCode, Stopped> {
     let name = &options.contract;
     let shipped = !Path::new(name).exists() && simpul_schemas::standard::contract(name).is_some();
     let descriptor = read(&if shipped { format!("standard:{name}") } else { name.clone() })?;
-    let contract = Contract::compile(&descriptor, &contracts::StandardLists).map_err(|faults| {
+    let lists = codelist::given(&options.lists, &code_list::referenced(&descriptor), language(options.english))?;
+    let contract = Contract::compile(&descriptor, &lists).map_err(|faults| {
         let line = |fault: &DescriptorError| {
             format!("{name}: {}: {}", fault.path, fault.message.get(language(options.english)))
         };

@@ -4,6 +4,7 @@ mod admin;
 mod audit;
 mod bootstrap;
 mod ca;
+mod codelist;
 mod contract;
 mod data;
 mod demo;
@@ -56,6 +57,9 @@ enum Command {
     /// Standard data contracts: list, register, compare versions, export, draft from a file
     #[command(subcommand)]
     Contract(contract::Command),
+    /// Code lists that contracts point to: check, register, list, show, fetch from the parent
+    #[command(subcommand, name = "codelist")]
+    CodeList(codelist::Command),
     /// Check a file against a contract, without a node
     #[command(
         after_help = "Examples:\n  simpul validate datapackage.json data.csv\n  simpul validate datapackage.json data.csv --json\n  simpul validate datapackage.json data.csv --errors-csv kesalahan.csv --annotated kesalahan.xlsx --bad-rows perbaiki.csv\n\nExit status: 0 valid, 1 invalid, 2 the contract cannot be used, 3 could not run."
@@ -153,6 +157,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Doctor(options) => block_on(doctor::run(options)),
         Command::Ca(command) => ca::run(command),
         Command::Contract(command) => contract::run(command),
+        Command::CodeList(command) => codelist::run(command),
         Command::Validate(options) => Ok(validate::run(&options)),
         Command::Agency(command) => block_on(admin::agency(command)),
         Command::Client(command) => block_on(admin::client(command)),

@@ -1,5 +1,6 @@
 //! `simpul validate`: a file against a contract, without a node.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use simpul_schemas::{
     Contract, Foreign, Lang, Limits, Means, Outcome, RejectedCsv, RejectedRow, Sheet, io_words, validate_package_with,
 };
 
-use super::output;
+use super::{codelist, output};
 use crate::config;
 use crate::flows::workbook::Workbook;
 use crate::worker::Worker;
@@ -33,6 +34,9 @@ pub struct Options {
     /// Texts in English
     #[arg(long)]
     english: bool,
+    /// A code list that the contract points to and that does not ship: its descriptor or document (repeatable)
+    #[arg(long = "list", value_name = "LIST")]
+    lists: Vec<String>,
     /// Write every error as a line of this CSV file
     #[arg(long, value_name = "FILE")]
     errors_csv: Option<PathBuf>,
@@ -75,13 +79,17 @@ pub fn run(options: &Options) -> ExitCode {
             Err(error.to_string())
         }
     };
+    let lists = match codelist::given(&options.lists, &BTreeSet::new(), language) {
+        Ok(lists) => lists,
+        Err(unusable) => return unusable.told(),
+    };
     let mut kept = Kept::new(options, language);
     let limits = Limits { errors: MAX_ERRORS, ..Limits::default() };
     let cells = |format: Foreign, sheet: &Sheet| {
         let file = path_of(options.data.as_deref(), folder, &descriptor)?;
         Ok(Box::new(Worker::start(File::open(file)?, format, sheet, &config::Limits::default())?) as Box<dyn Read>)
     };
-    let means = Means { load: &load, cells: &cells, rules: Some(&SqlRules) };
+    let means = Means { load: &load, cells: &cells, rules: Some(&SqlRules), lists: &lists };
     let outcome = validate_package_with(&descriptor, data, &means, limits, &mut |contract, head, rows| {
         kept.take(contract, head, &rows)
     });

@@ -293,6 +293,10 @@ pub struct Link {
     #[serde(default = "Link::default_backoff")]
     #[schemars(range(min = 1, max = 86_400))]
     pub backoff_max_s: u64,
+    /// Seconds between two looks at the parent's code lists. The node also looks when it starts and when a contract needs one.
+    #[serde(default = "Link::default_code_lists")]
+    #[schemars(range(min = 60, max = 604_800))]
+    pub code_lists_s: u64,
     /// Seconds one attempt may take without progress.
     #[serde(default = "Link::default_timeout")]
     #[schemars(range(min = 1, max = 3600))]
@@ -305,6 +309,9 @@ impl Link {
     }
     const fn default_backoff() -> u64 {
         300
+    }
+    const fn default_code_lists() -> u64 {
+        3600
     }
     const fn default_timeout() -> u64 {
         120

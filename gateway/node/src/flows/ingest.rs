@@ -664,6 +664,9 @@ pub fn describe(record: &Record, report: Option<&Report>, language: Lang) -> Val
         "report": report.map(|report| report.to_json(language)),
         "report_text": report.map(|report| report.to_text(language)),
     });
+    if let Some(report) = report.filter(|report| !report.code_lists.is_empty()) {
+        body["codeLists"] = json!(report.code_lists);
+    }
     match &record.state {
         State::Landed { counts, payload, sequence, table_version, periods, receipt } => {
             body["rows"] = json!(counts);

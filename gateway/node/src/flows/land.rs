@@ -11,11 +11,12 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::{Map, json};
 use simpul_core::audit::{EntryDraft, Outcome as Audited};
 use simpul_core::delivery::{Delivery, Mode, RefusedBecause, RowCounts, Staged, State};
 use simpul_core::digest::Digest;
-use simpul_core::receipt::{Outcome, Receipt};
+use simpul_core::receipt::{CodeListEdition, Outcome, Receipt};
 use simpul_lake::Commit;
 use simpul_store::StoreError;
 use simpul_store::journal::Record;
@@ -70,7 +71,8 @@ async fn conclude(app: &Arc<App>, record: Record, account: Option<&Account>) -> 
         Sequenced::At(staged, sequence) => (staged, sequence),
         Sequenced::Stale => return withdraw(app, record, RefusedBecause::Stale, account).await,
     };
-    let entry = entry(app, &record.delivery, LANDING, Audited::Done, staged.counts, Some(staged.payload))
+    let lists = code_lists(app, &record.delivery).await?;
+    let entry = entry(app, &record.delivery, LANDING, Audited::Done, staged.counts, Some(staged.payload), &lists)
         .with("sequence", sequence)
         .with("periods", staged.periods().join(" "));
     let audit_index = record_once(app, &record.delivery, entry, account).await?;
@@ -82,7 +84,7 @@ async fn conclude(app: &Arc<App>, record: Record, account: Option<&Account>) -> 
         payload_sha256: Some(staged.payload),
         table_version: Some(committed),
         audit_index,
-        ..blank_receipt(app, &record.delivery)
+        ..blank_receipt(app, &record.delivery, lists)
     };
     let receipt = signer.sign(&receipt)?;
     let forwards = forward::owed(app, &record.delivery, &staged);
@@ -103,7 +105,8 @@ pub async fn refuse(
     account: Option<&Account>,
 ) -> Result<Record, Refusal> {
     let reason = json!(because).as_str().unwrap_or_default().to_owned();
-    let entry = entry(app, &record.delivery, REFUSING, Audited::Refused, rows, payload).because(reason);
+    let lists = code_lists(app, &record.delivery).await?;
+    let entry = entry(app, &record.delivery, REFUSING, Audited::Refused, rows, payload, &lists).because(reason);
     let audit_index = record_once(app, &record.delivery, entry, account).await?;
     let receipt = Receipt {
         outcome: Outcome::Refused,
@@ -111,7 +114,7 @@ pub async fn refuse(
         rows: RowCounts { accepted: 0, ..rows },
         payload_sha256: payload,
         audit_index,
-        ..blank_receipt(app, &record.delivery)
+        ..blank_receipt(app, &record.delivery, lists)
     };
     let receipt = app.signer()?.sign(&receipt)?;
     let before = record.state.name();
@@ -245,6 +248,20 @@ async fn record_once(
     Ok(index)
 }
 
+/// The editions of code lists that the delivery was checked against, as its stored report has them.
+async fn code_lists(app: &App, delivery: &Delivery) -> Result<Vec<CodeListEdition>, Refusal> {
+    #[derive(Deserialize)]
+    struct Stored {
+        #[serde(rename = "codeLists", default)]
+        code_lists: Vec<CodeListEdition>,
+    }
+    let report = app.store.report(&delivery.id).await?;
+    Ok(report
+        .and_then(|text| serde_json::from_str::<Stored>(&text).ok())
+        .map(|stored| stored.code_lists)
+        .unwrap_or_default())
+}
+
 fn entry(
     app: &App,
     delivery: &Delivery,
@@ -252,13 +269,19 @@ fn entry(
     outcome: Audited,
     rows: RowCounts,
     payload: Option<Digest>,
+    lists: &[CodeListEdition],
 ) -> EntryDraft {
     // A client is named as in its other entries, by its identity; a connector has none and stands for the node.
     let actor = match delivery.source.starts_with("konektor/") {
         true => delivery.source.clone(),
         false => format!("spiffe://{}/{}", app.identity.trust_domain, delivery.source),
     };
-    EntryDraft::new(actor, action, delivery.dataset.as_str(), outcome)
+    let mut entry = EntryDraft::new(actor, action, delivery.dataset.as_str(), outcome);
+    if !lists.is_empty() {
+        let named = lists.iter().map(|list| format!("{}@{} sha256:{}", list.id, list.version, list.digest));
+        entry = entry.with("code_lists", named.collect::<Vec<_>>().join(", "));
+    }
+    entry
         .with("delivery", delivery.id.as_str())
         .with("origin", delivery.origin.as_str())
         .with("rows", rows.total)
@@ -283,8 +306,9 @@ async fn commit(app: &App, delivery: &Delivery, staged: &Staged, sequence: u64) 
         .ok_or_else(|| Refusal::internal("the table has a later transaction of this source than the journal"))
 }
 
-fn blank_receipt(app: &App, delivery: &Delivery) -> Receipt {
+fn blank_receipt(app: &App, delivery: &Delivery, code_lists: Vec<CodeListEdition>) -> Receipt {
     Receipt {
+        code_lists,
         node: app.identity.clone(),
         delivery: delivery.id.clone(),
         dataset: delivery.dataset.clone(),

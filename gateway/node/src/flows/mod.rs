@@ -7,6 +7,7 @@ pub mod forward;
 pub mod ingest;
 pub mod intake;
 pub mod land;
+pub mod lists;
 pub mod pull;
 pub mod query;
 pub mod rehearsal;
