@@ -140,6 +140,16 @@ impl World {
             ("GET", "/v1/admin/contracts/{dataset}/{version}") => {
                 (format!("/v1/admin/contracts/{dataset}/1.0.0"), Body::None)
             }
+            ("GET", "/v1/code-lists") => ("/v1/code-lists".to_owned(), Body::None),
+            ("GET", "/v1/code-lists/{list}/{version}") => ("/v1/code-lists/wilayah/2025-1".to_owned(), Body::None),
+            ("GET", "/v1/admin/code-lists") => ("/v1/admin/code-lists".to_owned(), Body::None),
+            ("GET", "/v1/admin/code-lists/{list}/{version}") => {
+                ("/v1/admin/code-lists/wilayah/2025-1".to_owned(), Body::None)
+            }
+            ("POST", "/v1/admin/code-lists") => {
+                ("/v1/admin/code-lists".to_owned(), Body::Json(support::code_list(&unique("uji"), "1", "a,A\n")))
+            }
+            ("POST", "/v1/admin/code-lists/fetch") => ("/v1/admin/code-lists/fetch".to_owned(), Body::None),
             ("GET", "/v1/admin/connectors") => ("/v1/admin/connectors".to_owned(), Body::None),
             ("PUT", "/v1/admin/connectors/{connector}") => {
                 (format!("/v1/admin/connectors/{}", unique("uji")), Body::Json(connector()))

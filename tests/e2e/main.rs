@@ -2,6 +2,7 @@
 
 mod architecture;
 mod certificates;
+mod codelists;
 mod contracts;
 mod coverage;
 mod data;

@@ -34,6 +34,22 @@ pub fn descriptor(name: &str, mode: &str, policy: &str) -> Value {
     })
 }
 
+/// The document of a code list whose rows are `kode,nama`.
+pub fn code_list(id: &str, version: &str, rows: &str) -> Value {
+    json!({
+        "id": format!("urn:satudata:ref:{id}@{version}"), "version": version, "title": "Daftar uji",
+        "satudata": {"kodeReferensi": {"sumberdaya": "kode", "kunci": "kode", "nama": "nama"}},
+        "resources": [{"name": "kode", "format": "csv", "data": format!("kode,nama\n{rows}")}],
+    })
+}
+
+/// The same contract as [`descriptor`], whose `kode` has to be in a code list.
+pub fn with_list(mut descriptor: Value, id: &str, version: &str) -> Value {
+    descriptor["resources"][0]["schema"]["foreignKeys"] = json!([{"fields": ["kode"], "reference": {
+        "package": format!("urn:satudata:ref:{id}@{version}"), "resource": "kode", "fields": ["kode"]}}]);
+    descriptor
+}
+
 /// Registers a dataset at `node`; gives its name.
 pub async fn dataset(demo: &Demo, node: &str, mode: &str, policy: &str) -> String {
     let name = unique("uji");

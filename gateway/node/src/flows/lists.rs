@@ -219,16 +219,21 @@ async fn download(parent: &NodeClient, offer: &Offered) -> Result<Fetched, Clien
     }
     let body = bounded(parent, &format!("/v1/code-lists/{}/{}", offer.id, offer.version)).await?;
     let digest = offer.digest;
-    let read = move || -> Result<Fetched, ClientError> {
-        let document = String::from_utf8(body).map_err(ClientError::local)?;
-        let list = CodeList::from_document(&document).map_err(ClientError::local)?;
-        let same = Digest::of(document.as_bytes()) == digest && list.digest() == digest;
-        if !same || format!("{}@{}", list.id(), list.version()) != name {
-            return Err(ClientError::local(format!("what the parent sent is not the code list {name} of its index")));
-        }
-        Ok(Fetched { list, document })
-    };
-    tokio::task::spawn_blocking(read).await.map_err(ClientError::local)?
+    tokio::task::spawn_blocking(move || accepted(body, &name, digest)).await.map_err(ClientError::local)?
+}
+
+/// Takes a document only if it is the one that was offered: every byte, and the name that it gives itself.
+fn accepted(body: Vec<u8>, name: &str, digest: Digest) -> Result<Fetched, ClientError> {
+    let other = || ClientError::local(format!("what the parent sent is not the code list {name} of its index"));
+    if Digest::of(&body) != digest {
+        return Err(other());
+    }
+    let document = String::from_utf8(body).map_err(ClientError::local)?;
+    let list = CodeList::from_document(&document).map_err(ClientError::local)?;
+    if list.digest() != digest || format!("{}@{}", list.id(), list.version()) != name {
+        return Err(other());
+    }
+    Ok(Fetched { list, document })
 }
 
 async fn bounded(parent: &NodeClient, path: &str) -> Result<Vec<u8>, ClientError> {
@@ -241,4 +246,25 @@ async fn bounded(parent: &NodeClient, path: &str) -> Result<Vec<u8>, ClientError
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = r#"{"id":"urn:satudata:ref:buah@1","satudata":{"kodeReferensi":{"sumberdaya":"b","kunci":"k"}},"resources":[{"name":"b","format":"csv","data":"k\na\n"}]}"#;
+
+    #[test]
+    fn only_the_document_that_was_offered_is_taken() {
+        let document = simpul_schemas::code_list::document(LIST, |_| None).unwrap();
+        let digest = Digest::of(document.as_bytes());
+        let body = || document.clone().into_bytes();
+        assert_eq!(accepted(body(), "buah@1", digest).ok().map(|fetched| fetched.list.digest()), Some(digest));
+        // Another digest, another name, another way to write the same, and no list at all.
+        assert!(accepted(body(), "buah@1", Digest::of(b"")).is_err());
+        assert!(accepted(body(), "buah@2", digest).is_err());
+        assert!(accepted(LIST.into(), "buah@1", Digest::of(LIST.as_bytes())).is_err());
+        assert!(accepted(b"{}".to_vec(), "buah@1", Digest::of(b"{}")).is_err());
+        assert!(accepted(vec![0xff], "buah@1", Digest::of(&[0xff])).is_err());
+    }
 }
