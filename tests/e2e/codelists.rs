@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use simpul_tests::{Answer, Demo, unique};
 
+use super::lone::{self, Folder, Lone, Setup};
 use crate::support::{code_list, descriptor, producer, register, with_list};
 
 const NODE: &str = "kabupaten";
@@ -232,4 +234,29 @@ async fn a_child_fetches_what_its_contracts_need_and_keeps_it_over_a_kill() {
     demo.signal(parent, "CONT");
     assert_eq!(landed["codeLists"], json!([{"id": list, "version": "1", "digest": offered[0]["digest"]}]));
     assert_eq!(here().await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_child_whose_parent_is_away_says_which_list_is_missing_and_what_to_do() -> anyhow::Result<()> {
+    // Nothing listens at the first port.
+    let folder = Folder::make(&Setup::default())?;
+    let config = std::fs::read_to_string(folder.config())?;
+    std::fs::write(folder.config(), format!("{config}\n[link]\nupstream = \"https://127.0.0.1:1\"\n"))?;
+    let node = Lone::start_in(folder, &[])?;
+    let admin = node.admin().await?;
+    let contract = with_list(descriptor("uji-jauh", "tambah", "tolak"), "buah-jauh", "1");
+    for (language, part) in [("id", "coba lagi bila tautan pulih"), ("en", "try again when the link is back")] {
+        let request = admin.request(reqwest::Method::POST, "/v1/admin/contracts").header("accept-language", language);
+        let refused = lone::Answer::of(request.json(&contract)).await?;
+        let detail = refused.body["detail"].as_str().unwrap_or_default();
+        ensure!((refused.status, refused.problem()) == (422, "no_code_list"), "{}", refused.body);
+        ensure!(detail.contains("buah-jauh@1.") && detail.contains(part), "{detail}");
+    }
+    // Registered by hand, it is there without a parent.
+    let list = code_list("buah-jauh", "1", "a,A\n");
+    let registered = lone::Answer::of(admin.request(reqwest::Method::POST, "/v1/admin/code-lists").json(&list)).await?;
+    ensure!(registered.status == 201, "{}", registered.body);
+    let taken = lone::Answer::of(admin.request(reqwest::Method::POST, "/v1/admin/contracts").json(&contract)).await?;
+    ensure!(taken.status == 201, "{}", taken.body);
+    Ok(())
 }

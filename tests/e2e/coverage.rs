@@ -140,16 +140,6 @@ impl World {
             ("GET", "/v1/admin/contracts/{dataset}/{version}") => {
                 (format!("/v1/admin/contracts/{dataset}/1.0.0"), Body::None)
             }
-            ("GET", "/v1/code-lists") => ("/v1/code-lists".to_owned(), Body::None),
-            ("GET", "/v1/code-lists/{list}/{version}") => ("/v1/code-lists/wilayah/2025-1".to_owned(), Body::None),
-            ("GET", "/v1/admin/code-lists") => ("/v1/admin/code-lists".to_owned(), Body::None),
-            ("GET", "/v1/admin/code-lists/{list}/{version}") => {
-                ("/v1/admin/code-lists/wilayah/2025-1".to_owned(), Body::None)
-            }
-            ("POST", "/v1/admin/code-lists") => {
-                ("/v1/admin/code-lists".to_owned(), Body::Json(support::code_list(&unique("uji"), "1", "a,A\n")))
-            }
-            ("POST", "/v1/admin/code-lists/fetch") => ("/v1/admin/code-lists/fetch".to_owned(), Body::None),
             ("GET", "/v1/admin/connectors") => ("/v1/admin/connectors".to_owned(), Body::None),
             ("PUT", "/v1/admin/connectors/{connector}") => {
                 (format!("/v1/admin/connectors/{}", unique("uji")), Body::Json(connector()))
@@ -168,7 +158,7 @@ impl World {
             ("GET", "/v1/audit/entries") => ("/v1/audit/entries?limit=1".to_owned(), Body::None),
             ("GET", "/v1/audit/export") => ("/v1/audit/export".to_owned(), Body::None),
             ("GET", "/v1/audit/checkpoint") => ("/v1/audit/checkpoint".to_owned(), Body::None),
-            _ => return None,
+            (method, path) => return lists_example(method, path),
         };
         Some((path, body))
     }
@@ -191,6 +181,18 @@ impl World {
         };
         client.send(request).await
     }
+}
+
+/// The example of a route of code lists.
+fn lists_example(method: &str, path: &str) -> Option<(String, Body)> {
+    let body = match (method, path) {
+        ("GET", "/v1/code-lists" | "/v1/admin/code-lists")
+        | ("GET", "/v1/code-lists/{list}/{version}" | "/v1/admin/code-lists/{list}/{version}")
+        | ("POST", "/v1/admin/code-lists/fetch") => Body::None,
+        ("POST", "/v1/admin/code-lists") => Body::Json(support::code_list(&unique("uji"), "1", "a,A\n")),
+        _ => return None,
+    };
+    Some((path.replace("{list}", "wilayah").replace("{version}", "2025-1"), body))
 }
 
 /// The address that serves `route`.

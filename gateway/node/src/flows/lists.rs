@@ -85,13 +85,19 @@ pub struct Synced {
     pub conflicts: Vec<String>,
 }
 
+/// The first pause after a parent did not answer; it doubles up to `link.code_lists_s`.
+const RETRY: Duration = Duration::from_secs(30);
+
 /// Fetches what is missing until the node stops.
 pub async fn run(app: Arc<App>) {
     let Some(link) = app.config.link.clone() else { return };
-    let pause = Duration::from_secs(link.code_lists_s);
+    let usual = Duration::from_secs(link.code_lists_s);
+    let mut retry = RETRY;
     loop {
+        let mut pause = usual;
         match sync(&app).await {
             Ok(synced) => {
+                retry = RETRY;
                 for edition in &synced.conflicts {
                     warn!(edition, "the parent has this code list with other content; the one here stays");
                 }
@@ -99,6 +105,8 @@ pub async fn run(app: Arc<App>) {
             Err(refusal) => {
                 let why = refusal.internal.unwrap_or(refusal.detail);
                 info!(why, "the parent's code lists cannot be asked for now");
+                pause = retry.min(usual);
+                retry = pause.saturating_mul(2);
             }
         }
         tokio::select! {
