@@ -122,7 +122,7 @@ impl CodeList {
         Self::read(&document(descriptor, read)?, &files)
     }
 
-    /// Reads a code list from its [`document`].
+    /// Reads a code list from its [`document()`].
     ///
     /// # Errors
     /// [`CodeListError`] with the resource in place of a file, and line.
@@ -274,7 +274,7 @@ impl CodeList {
         CodeListEdition { id: self.id.clone(), version: self.version.clone(), digest: self.digest }
     }
 
-    /// SHA-256 of the list's [`document`]: the same for the same list wherever it comes from.
+    /// SHA-256 of the list's [`document()`]: the same for the same list wherever it comes from.
     pub const fn digest(&self) -> Digest {
         self.digest
     }

@@ -147,15 +147,19 @@ fn foreign_key(contract: &Contract, number: u16, said: &str, near: &[Code]) -> W
     let list = key.map(|key| list_name(&key.list)).unwrap_or_default();
     let itself = key.is_some_and(|key| matches!(key.target, Target::Itself(_)));
     let codes = key.and_then(|key| codes(&key.target));
-    if let Some(words) = codes.and_then(|codes| codes::code_words(codes, &list, said)) {
+    let declared =
+        key.and_then(|key| contract.fields.get(*key.columns.first()?)?.satudata("kodeReferensi")?.get("sistem"));
+    let system = codes.and_then(|codes| codes.system().or(declared.and_then(Value::as_str)));
+    if let Some(words) = codes.and_then(|codes| codes::code_words(codes, system, &list, said)) {
         return words;
     }
     let words = if itself {
         Words::new("«{value}» tidak ada di tabel ini.", "“{value}” is not in this table.")
     } else {
-        let system = codes.and_then(CodeList::system).map(codes::system_name);
-        let (id, en) =
-            system.map(|system| (format!(" (kode {system})"), format!(" ({system} codes)"))).unwrap_or_default();
+        let (id, en) = system
+            .map(codes::system_name)
+            .map(|system| (format!(" (kode {system})"), format!(" ({system} codes)")))
+            .unwrap_or_default();
         Words::new(
             format!("«{{value}}» tidak ada di daftar {}{id}.", list.id),
             format!("“{{value}}” is not in the list {}{en}.", list.en),

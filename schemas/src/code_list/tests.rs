@@ -188,6 +188,14 @@ fn a_code_of_another_system_is_never_translated() {
     assert!(en.contains("Nothing") || en.contains("do not drop the dots"), "{en}");
     let (id, _, fixed) = said(&bps, "bps", "990103");
     assert!(fixed.as_deref() == Some("990101") && id.contains("(kode BPS)"), "{id}");
+    // A list that says nothing of its system leaves it to the column.
+    let silent = json!({
+        "id": "urn:satudata:ref:daerah-lama@1", "satudata": {"kodeReferensi": {"sumberdaya": "d", "kunci": "k"}},
+        "resources": [{"name": "d", "format": "csv", "data": "k\n9901\n"}],
+    });
+    let silent = CodeList::from_document(&silent.to_string()).unwrap();
+    assert!(said(&silent, "bps", "99.02").0.contains("mungkin ini kode Kemendagri"));
+    assert!(!said(&silent, "lain", "99.02").0.contains("Kemendagri"));
     // A column of one system cannot point to a list of another.
     let refused = contract(&bps, "kemendagri").unwrap_err();
     assert!(refused.contains("«kemendagri»") && refused.contains("«bps»"), "{refused}");

@@ -7,15 +7,15 @@ use crate::code_list::{CodeList, Named, Retired, Split, Status, said};
 /// Successors that a sentence names.
 const NAMED: usize = 6;
 
-/// The words for a code about which the list knows more than that it is not there.
-pub(crate) fn code_words(list: &CodeList, name: &Text, value: &str) -> Option<Words> {
+/// The words for a code about which more is known than that it is not there. `system` is that of the codes the column holds.
+pub(crate) fn code_words(list: &CodeList, system: Option<&str>, name: &Text, value: &str) -> Option<Words> {
     let code = value.trim();
     match list.status(code) {
         Status::Retired(retired) => Some(retired_words(&retired, name)),
         Status::NotYet { from, whole } => Some(not_yet_words(from, whole, name)),
         // Only spaces keep it from being the code.
         Status::Valid if code != value => None,
-        Status::Valid | Status::Unknown => other_system(list, name, code),
+        Status::Valid | Status::Unknown => other_system(system?, name, code),
     }
 }
 
@@ -124,7 +124,7 @@ fn not_yet_words(from: &str, whole: Option<Named<'_>>, list: &Text) -> Words {
 }
 
 /// A code that looks like one of another system. Nothing is translated: the same digits mean other places there.
-fn other_system(list: &CodeList, name: &Text, code: &str) -> Option<Words> {
+fn other_system(system: &str, name: &Text, code: &str) -> Option<Words> {
     let digits = code.bytes().all(|byte| byte.is_ascii_digit());
     let dotted = code.contains('.') && code.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     // Areas of BPS have 2, 4, 7 or 10 digits; those of Kemendagri without their dots 2, 4, 6 or 10.
@@ -136,14 +136,14 @@ fn other_system(list: &CodeList, name: &Text, code: &str) -> Option<Words> {
             format!("“{{value}}” is not in the list {} ({system} codes).", name.en),
         )
     };
-    match list.system()? {
-        system @ "kemendagri" if digits && areas => Some(words(system).hint(
+    match system {
+        "kemendagri" if digits && areas => Some(words(system).hint(
             "Kolom ini meminta kode Kemendagri, yang ditulis dengan titik, misalnya 64.02.05. Tanpa titik mungkin ini kode BPS, dan \
              angka yang sama di sana dapat berarti tempat lain: cari kodenya menurut nama wilayah.",
             "This column asks for Kemendagri codes, written with dots, such as 64.02.05. Without dots it may be a BPS code, where \
              the same digits may mean another place: look the code up by the name of the area.",
         )),
-        system @ "bps" if dotted => Some(words(system).hint(
+        "bps" if dotted => Some(words(system).hint(
             "Kolom ini meminta kode BPS, yang ditulis tanpa titik. Dengan titik mungkin ini kode Kemendagri, dan angka yang sama di \
              sana dapat berarti tempat lain: jangan buang titiknya, cari kodenya menurut nama wilayah.",
             "This column asks for BPS codes, written without dots. With dots it may be a Kemendagri code, where the same digits may \
