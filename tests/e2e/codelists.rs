@@ -96,7 +96,7 @@ async fn an_edition_is_registered_once_and_what_was_checked_against_it_names_it(
 
     // A code that was replaced is refused with its successors, in both languages.
     for (bad, id, en) in [
-        ("z9", "tidak berlaku lagi sejak 05/2024", "no longer valid since 2024-05"),
+        ("z9", "tidak berlaku lagi sejak 05/2024", "has not been valid since 2024-05"),
         ("z8", "a1 – Apel atau a2 – Belimbing", "a1 – Apel or a2 – Belimbing"),
     ] {
         for (language, part) in [("id", id), ("en", en)] {
