@@ -13,10 +13,7 @@ use crate::contract::{Contract, ENCODING_ERROR, REFERENCE_ERROR};
 use crate::descriptor::DescriptorError;
 use crate::digest::Checksum;
 use crate::reader::cells::{CellFault, Foreign, Sheet};
-<<<<<<< HEAD
 use crate::reader::decode::TextEncoding;
-=======
->>>>>>> lists
 use crate::reference::{NoReferences, ReferenceTable, References, Wanted};
 use crate::report::{Finding, Lang, Report, Text, io_words, speech};
 use crate::unpack::{Unpacked, is_gzip};
@@ -73,11 +70,7 @@ pub fn validate_package(
     limits: Limits,
 ) -> Outcome {
     let none = |_: Foreign, _: &Sheet| Err(std::io::Error::from(std::io::ErrorKind::Unsupported));
-<<<<<<< HEAD
     let means = Means { load, cells: &none, rules: None, lists: &NoReferences, encoding: None };
-=======
-    let means = Means { load, cells: &none, rules: None, lists: &NoReferences };
->>>>>>> lists
     validate_package_with(descriptor, data, &means, limits, &mut |_, _, _| {})
 }
 
@@ -98,11 +91,8 @@ pub struct Means<'a> {
     pub cells: &'a Cells<'a>,
     /// The expression language of the rules across columns. Without one they are not checked, and a notice says so.
     pub rules: Option<&'a dyn RuleEngine>,
-<<<<<<< HEAD
     /// The encoding of a CSV file that a person names, whatever the descriptor says.
     pub encoding: Option<TextEncoding>,
-=======
->>>>>>> lists
     /// Code lists besides those that ship with the product.
     pub lists: &'a dyn References,
 }

@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(level("provinsi"), 38);
         assert_eq!(level("kabupaten_kota"), 514);
         assert_eq!(level("kecamatan"), 7285);
-        assert_eq!(level("desa_kelurahan"), 1038 + 131 + 63 + 195);
+        assert_eq!(level("desa_kelurahan"), 83_762);
         assert_eq!(WILAYAH.name("64.02.05"), Some("Muara Badak"));
         assert_eq!(WILAYAH.level("64.02.05"), Some("kecamatan"));
         assert_eq!(WILAYAH.parent("64.02.05"), Some("64.02"));

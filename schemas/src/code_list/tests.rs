@@ -151,11 +151,7 @@ fn a_retired_code_is_told_with_its_successors_and_what_was_split() {
     );
     assert_eq!(
         en,
-<<<<<<< HEAD
-        "“64.02.08.2001” is no longer valid since 2022 in the list wilayah, version 2025-1. It was replaced by 64.02.19.2001 – Kedang \
-=======
         "“64.02.08.2001” has not been valid since 2022 in the list wilayah, version 2025-1. It was replaced by 64.02.19.2001 – Kedang \
->>>>>>> lists
          Ipil. Kota Bangun Darat (64.02.19) was split off from Kota Bangun (64.02.08) in 2022; 64.02.08 is still valid."
     );
     let (id, _, fixed) = said(&wilayah, "kemendagri", "91.01.05");

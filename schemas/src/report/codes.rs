@@ -36,18 +36,6 @@ fn named(code: &Named<'_>) -> String {
 }
 
 fn retired_words(retired: &Retired<'_>, list: &Text) -> Words {
-<<<<<<< HEAD
-    let when = match (retired.since.map(said), retired.until.map(said)) {
-        (Some(since), _) => Text::new(format!(" sejak {}", since.id), format!(" since {}", since.en)),
-        (None, Some(until)) => {
-            Text::new(format!("; terakhir berlaku {}", until.id), format!("; it was until {}", until.en))
-        }
-        (None, None) => Text::default(),
-    };
-    let words = Words::new(
-        format!("«{{value}}» tidak berlaku lagi{} menurut daftar {}.", when.id, list.id),
-        format!("“{{value}}” is no longer valid{} in the list {}.", when.en, list.en),
-=======
     let (id, en) = match (retired.since.map(said), retired.until.map(said)) {
         (Some(since), _) => {
             (format!("tidak berlaku lagi sejak {}", since.id), format!("has not been valid since {}", since.en))
@@ -61,7 +49,6 @@ fn retired_words(retired: &Retired<'_>, list: &Text) -> Words {
     let words = Words::new(
         format!("«{{value}}» {id} menurut daftar {}.", list.id),
         format!("“{{value}}” {en} in the list {}.", list.en),
->>>>>>> lists
     );
     let Text { id, en } = split_words(&retired.splits);
     match retired.successors.as_slice() {

@@ -93,14 +93,6 @@ pub fn page(report: &Value, lang: Lang) -> Vec<Line> {
     for (index, group) in groups.iter().enumerate().filter(|(_, group)| warns(group)) {
         page.group(index, group, list("warnings"), Role::Warning);
     }
-<<<<<<< HEAD
-=======
-    for notice in list("notices") {
-        page.blank();
-        let word = if lang == Lang::Id { "Catatan" } else { "Note" };
-        page.add(Role::Notice, &format!("{word}: {}", text(notice, "message")));
-    }
->>>>>>> lists
     page.editions(list("codeLists"));
     page.lines
 }

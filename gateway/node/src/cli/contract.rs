@@ -10,10 +10,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;
-<<<<<<< HEAD
 use simpul_lake::SqlRules;
-=======
->>>>>>> lists
 use simpul_schemas::code_list::{self, CodeList};
 use simpul_schemas::infer::{Draft, Drafter, Request, Shape, Unreadable};
 use simpul_schemas::{
@@ -26,11 +23,8 @@ use super::data::connect_with;
 use super::{Client, output};
 use crate::client::{ClientError, Profile};
 use crate::code_lists::Found;
-<<<<<<< HEAD
 use crate::config;
 use crate::worker::Worker;
-=======
->>>>>>> lists
 
 /// Exit status: the descriptor cannot be used.
 const BAD_DESCRIPTOR: u8 = 2;

@@ -35,12 +35,9 @@ pub struct Options {
     /// Texts in English
     #[arg(long)]
     english: bool,
-<<<<<<< HEAD
     /// Encoding of a CSV file, such as windows-1252, whatever the contract says
     #[arg(long, value_name = "NAME")]
     encoding: Option<String>,
-=======
->>>>>>> lists
     /// A code list that the contract points to and that does not ship: its descriptor or document (repeatable)
     #[arg(long = "list", value_name = "LIST")]
     lists: Vec<String>,
@@ -103,11 +100,7 @@ pub fn run(options: &Options) -> ExitCode {
         let file = path_of(options.data.as_deref(), folder, &descriptor)?;
         Ok(Box::new(Worker::start(File::open(file)?, format, sheet, &config::Limits::default())?) as Box<dyn Read>)
     };
-<<<<<<< HEAD
     let means = Means { load: &load, cells: &cells, rules: Some(&SqlRules), lists: &lists, encoding };
-=======
-    let means = Means { load: &load, cells: &cells, rules: Some(&SqlRules), lists: &lists };
->>>>>>> lists
     let outcome = validate_package_with(&descriptor, data, &means, limits, &mut |contract, head, rows| {
         kept.take(contract, head, &rows)
     });
