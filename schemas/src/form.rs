@@ -265,7 +265,7 @@ pub(crate) fn stamp_datetime(text: &str) -> Option<Stamp> {
 }
 
 /// A typed time of day, with a fraction of the second or not.
-fn stamp_time(text: &str) -> Option<i64> {
+pub(crate) fn stamp_time(text: &str) -> Option<i64> {
     let stamp = iso_datetime(&format!("1970-01-01T{text}"))?;
     (!stamp.zoned && stamp.micros < DAY_MICROS).then_some(stamp.micros)
 }

@@ -70,7 +70,7 @@ pub fn validate_package(
     limits: Limits,
 ) -> Outcome {
     let none = |_: Foreign, _: &Sheet| Err(std::io::Error::from(std::io::ErrorKind::Unsupported));
-    let means = Means { load, cells: &none, rules: None, lists: &NoReferences, encoding: None };
+    let means = Means { load, cells: &none, rules: None, lists: &NoReferences, encoding: None, watch: None };
     validate_package_with(descriptor, data, &means, limits, &mut |_, _, _| {})
 }
 
@@ -95,6 +95,8 @@ pub struct Means<'a> {
     pub encoding: Option<TextEncoding>,
     /// Code lists besides those that ship with the product.
     pub lists: &'a dyn References,
+    /// Told after every piece of the file how far the check is.
+    pub watch: Option<&'a dyn Fn(&Validator)>,
 }
 
 /// [`validate_package`] with foreign formats, rules across columns and the bad rows handed out. After the file `keep` is
@@ -151,6 +153,9 @@ pub fn validate_package_with(
     };
     let (contract, keep) = (Arc::new(contract), &mut *keep);
     let mut keep = |validator: &mut Validator| {
+        if let Some(watch) = means.watch {
+            watch(validator);
+        }
         let rows = validator.take_rejected();
         keep(validator.contract(), validator.header_text(), rows);
     };

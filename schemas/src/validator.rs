@@ -6,6 +6,7 @@
 //! 4. Keys and references are checked over the whole file (`keys.rs`).
 //! 5. Good rows are handed out, bad ones are set aside and put in words (`collect.rs`).
 
+mod refused;
 mod sheets;
 
 use std::sync::Arc;
@@ -847,7 +848,7 @@ impl Core {
             }
         }
         for (row, _) in good.iter().enumerate().filter(|(_, good)| !**good) {
-            self.reject(rows, row);
+            self.reject(rows, mapping, row);
         }
         let mask = BooleanArray::from(good);
         let kept = arrow_select::filter::filter_record_batch(&batch, &mask).map_err(|_| fatal::internal())?;
@@ -858,12 +859,13 @@ impl Core {
         Ok(())
     }
 
-    fn reject(&mut self, rows: &Rows, row: usize) {
+    fn reject(&mut self, rows: &Rows, mapping: &Mapping, row: usize) {
         let number = rows.rows.get(row).map_or(0, |info| info.number);
         if let Some(numbers) = &mut self.refused_numbers {
             numbers.insert(number);
         }
-        let raw = rows.raw(row);
+        let typed = rows.typed.then(|| refused::line(&self.contract, mapping, rows, row));
+        let raw = typed.as_deref().unwrap_or_else(|| rows.raw(row));
         if self.rejected_bytes + raw.len() > self.limits.rejected_bytes {
             self.rejected_dropped += 1;
             return;

@@ -172,8 +172,8 @@ fn of_header(layout: &Layout, guesses: &mut Vec<Guess>) {
         add(
             "dialect.headerRows",
             0.9,
-            format!("Baris 1 sampai {} bukan tabel (judul atau kosong); judul kolom di baris {header}.", header - 1),
-            format!("Rows 1 to {} are no table (titles or empty); the labels stand in row {header}.", header - 1),
+            format!("Judul kolom di baris {header}; baris di atasnya bukan tabel (judul atau kosong)."),
+            format!("The labels stand in row {header}; what is above is no table (titles or empty)."),
         );
     }
     if !layout.numbering.is_empty() {

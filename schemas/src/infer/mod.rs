@@ -29,7 +29,8 @@ use crate::reader::cells::{CellFault, CellLimits, CellReader, CellStep, CellStop
 use crate::reader::csv::{CsvLimits, CsvReader, CsvStop, Dialect, Scan};
 use crate::reader::decode::{DecodeStop, Decoder, encoding_for};
 use crate::reader::rows::Tag;
-use crate::report::Lang;
+use crate::report::{Lang, Text};
+use crate::validator::Limits;
 use layout::{HEAD, Layout, RECORDS};
 use profile::Profile;
 
@@ -83,11 +84,42 @@ pub enum Unreadable {
         what: &'static str,
     },
     /// The workbook or columnar file cannot be read.
-    #[error("{0}")]
-    Cells(CellFault),
+    #[error("{1}")]
+    Cells(Foreign, CellFault),
     /// There is no row of data.
     #[error("there is no row of data")]
     Empty,
+}
+
+impl Unreadable {
+    /// The reason in words for the person who named the file.
+    #[must_use]
+    pub fn words(&self) -> Text {
+        match self {
+            Self::NotUtf8(byte) => Text::new(
+                format!("Byte ke-{byte} bukan UTF-8; sebutkan pengodeannya dengan --encoding, misalnya windows-1252."),
+                format!("Byte {byte} is not UTF-8; name the encoding with --encoding, such as windows-1252."),
+            ),
+            Self::NotText(byte) => Text::new(
+                format!("Byte ke-{byte} tidak terbaca sebagai teks: berkas rusak atau bukan berkas teks."),
+                format!("Byte {byte} cannot be read as text: the file is damaged, or no text file."),
+            ),
+            Self::Encoding(name) => Text::new(
+                format!("Pengodean «{name}» tidak dikenal; yang lazim: utf-8, utf-16, windows-1252."),
+                format!("The encoding “{name}” is not known; usual ones are utf-8, utf-16, windows-1252."),
+            ),
+            Self::Record { row, what } => {
+                Text::new(format!("Baris {row} tidak terbaca ({what})."), format!("Row {row} cannot be read: {what}."))
+            }
+            Self::Cells(format, fault) => {
+                let words = crate::cell_words::fatal(&CellStop::Fault(fault.clone()), *format, &Limits::default());
+                *words.message
+            }
+            Self::Empty => {
+                Text::fixed("Tidak ada baris data dalam berkas ini.", "There is no row of data in this file.")
+            }
+        }
+    }
 }
 
 /// A drafted contract.
@@ -262,9 +294,9 @@ impl Drafter {
     }
 
     fn cells(&mut self, last: bool) -> Result<(), Unreadable> {
-        let State::Cells(cells) = &mut self.state else { return Ok(()) };
+        let (State::Cells(cells), Shape::Cells(format)) = (&mut self.state, self.request.shape) else { return Ok(()) };
         loop {
-            let step = cells.reader.step().map_err(not_decoded)?;
+            let step = cells.reader.step().map_err(|stop| not_decoded(format, stop))?;
             let reader = &mut cells.reader;
             match step {
                 CellStep::Incomplete => break,
@@ -292,7 +324,7 @@ impl Drafter {
             }
         }
         if last && !cells.reader.ended() {
-            return Err(Unreadable::Cells(CellFault::Died));
+            return Err(Unreadable::Cells(format, CellFault::Died));
         }
         if last {
             opened(cells, &mut self.layout, &mut self.profile, &mut self.rows);
@@ -347,9 +379,9 @@ fn profiled<'a>(
     }
 }
 
-fn not_decoded(stop: CellStop) -> Unreadable {
+fn not_decoded(format: Foreign, stop: CellStop) -> Unreadable {
     match stop {
-        CellStop::Fault(fault) => Unreadable::Cells(fault),
+        CellStop::Fault(fault) => Unreadable::Cells(format, fault),
         CellStop::CellTooLong { row, .. } | CellStop::RowTooLong { row } => {
             Unreadable::Record { row, what: "longer than 1 MiB" }
         }

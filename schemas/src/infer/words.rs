@@ -17,7 +17,7 @@ impl Draft {
         let fields = schema["fields"].as_array().unwrap_or(&empty);
         let mut out = match lang {
             Lang::Id => {
-                format!("Draf kontrak dari {} baris, {} kolom. Semua isinya tebakan.\n", self.rows, fields.len())
+                format!("Draf standar data dari {} baris, {} kolom. Semua isinya tebakan.\n", self.rows, fields.len())
             }
             Lang::En => format!(
                 "A draft of a contract from {} rows, {} columns. All of it is guessed.\n",

@@ -373,6 +373,7 @@ impl CellReader {
     }
 
     /// The current row as a line of CSV.
+    #[cfg(test)]
     pub(crate) fn record_text(&self) -> &str {
         self.rows.text.get(self.record..).unwrap_or_default()
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Core, HeaderState, join_labels};
+use super::{Core, HeaderState, join_labels, refused};
 use crate::cell_words;
 use crate::contract::Contract;
 use crate::header::{self, Mapping};
@@ -70,7 +70,7 @@ pub(super) fn drive(input: &mut CellInput, core: &mut Core, last: bool) -> Resul
 /// The names of a columnar file: they say what is where, in any order.
 fn table(input: &mut CellInput, core: &mut Core) -> Result<(), Fatal> {
     let labels = input.reader.labels();
-    core.header_raw.push_str(input.reader.record_text());
+    keep_head(input, core);
     input.reader.discard_record();
     let mapping = header::fit_by_name(&core.contract, &labels);
     fix_header(input, core, mapping)
@@ -83,6 +83,9 @@ fn row(input: &mut CellInput, core: &mut Core) -> Result<(), Fatal> {
     let layout = &contract.layout;
     let comment = layout.dialect.comment.as_deref().is_some_and(|mark| input.reader.begins_with(mark));
     if comment || layout.comment_rows.binary_search(&number).is_ok() {
+        if core.rows == 0 && input.reader.rows.rows.is_empty() {
+            keep_head(input, core);
+        }
         input.reader.discard_record();
         return Ok(());
     }
@@ -93,17 +96,25 @@ fn row(input: &mut CellInput, core: &mut Core) -> Result<(), Fatal> {
         input.reader.keep_record();
         return Ok(());
     }
+    keep_head(input, core);
     let wanted = layout.header_rows.get(input.header.lines.len()).copied().unwrap_or(1);
     if number >= wanted {
         let labels = input.reader.labels();
         input.header.lines.push(labels);
-        core.header_raw.push_str(input.reader.record_text());
     }
     input.reader.discard_record();
     if input.header.lines.len() >= layout.header_rows.len().max(1) {
         end_of_header(input, core)?;
     }
     Ok(())
+}
+
+/// Adds the current row to the head of the file: what a file of bad rows has to begin with.
+fn keep_head(input: &CellInput, core: &mut Core) {
+    let line = refused::head(&core.contract, &input.reader.labels());
+    if core.header_raw.len() + line.len() <= core.limits.row_bytes {
+        core.header_raw.push_str(&line);
+    }
 }
 
 /// The header is complete, or the file is.
@@ -268,5 +279,45 @@ mod tests {
         validator.push(&whole.bytes()[..30]).unwrap();
         validator.fail(&CellFault::Memory);
         assert_eq!(validator.finish().unwrap_err().detail, "memory");
+    }
+
+    #[test]
+    fn bad_rows_come_out_as_lines_that_mean_the_same_under_the_contract() {
+        let descriptor = json!({
+            "$schema": "https://datapackage.org/profiles/2.0/datapackage.json", "name": "uji",
+            "resources": [{"name": "data", "path": "data.csv", "dialect": {"delimiter": ";", "headerRows": [2]},
+                "schema": {"fieldsMatch": "partial", "fields": [
+                    {"name": "nilai", "type": "number", "decimalChar": ","},
+                    {"name": "hari", "type": "date", "format": "%d/%m/%Y"},
+                    {"name": "jumlah", "type": "integer"},
+                    {"name": "nama"}]}}],
+        });
+        let contract = Arc::new(Contract::compile(&descriptor, &NoReferences).unwrap());
+        let mut writer = CellWriter::default();
+        writer.sheet();
+        for (number, cells) in (1..).zip([
+            vec![Cell::Text("Laporan")],
+            vec![Cell::Text("nilai"), Cell::Text("hari"), Cell::Text("jumlah"), Cell::Text("nama")],
+            vec![Cell::Number("87.5"), Cell::Stamp("2024-12-31"), Cell::Text("dua"), Cell::Text("a;\"b\"")],
+        ]) {
+            writer.row(number);
+            cells.into_iter().for_each(|cell| writer.cell(cell));
+            writer.end_row();
+        }
+        writer.end();
+        let mut validator = Validator::new(Arc::clone(&contract), Format::Cells(Foreign::Xlsx), Limits::default());
+        validator.push(writer.bytes()).unwrap();
+        validator.finish().unwrap();
+        let bad = validator.take_rejected();
+        let file = format!("{}{}\n", validator.header_text(), bad[0].raw);
+        assert_eq!(file, "Laporan\nnilai;hari;jumlah;nama\n87,5;31/12/2024;dua;\"a;\"\"b\"\"\"\n");
+        let report = |file: &str| {
+            let mut again = Validator::new(Arc::clone(&contract), Format::Csv, Limits::default());
+            again.push(file.as_bytes()).unwrap();
+            again.finish().unwrap();
+            again.into_report()
+        };
+        assert_eq!(report(&file).stats.errors, 1);
+        assert!(report(&file.replace("dua", "2")).valid);
     }
 }

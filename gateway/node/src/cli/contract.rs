@@ -14,7 +14,8 @@ use simpul_lake::SqlRules;
 use simpul_schemas::code_list::{self, CodeList};
 use simpul_schemas::infer::{Draft, Drafter, Request, Shape, Unreadable};
 use simpul_schemas::{
-    Contract, DescriptorError, Foreign, Lang, Limits, Means, NoReferences, Sheet, compat, validate_package_with,
+    CellFault, Contract, DescriptorError, Foreign, Lang, Limits, Means, NoReferences, Sheet, compat, io_words,
+    validate_package_with,
 };
 
 use super::admin::{call, listed, told};
@@ -218,7 +219,7 @@ fn read(source: &str) -> Result<Value, Stopped> {
     let text = match source.strip_prefix("standard:") {
         Some(name) => standard(name).map_err(|error| Stopped::new(COULD_NOT_RUN, error.to_string()))?.to_owned(),
         None => std::fs::read_to_string(Path::new(source))
-            .map_err(|error| Stopped::new(COULD_NOT_RUN, format!("{source}: {error}")))?,
+            .map_err(|error| Stopped::new(COULD_NOT_RUN, format!("{source}: {}", io_words(error.kind()).id)))?,
     };
     serde_json::from_str(text.trim_start_matches('\u{feff}'))
         .map_err(|error| Stopped::new(BAD_DESCRIPTOR, format!("{source}: {error}")))
@@ -308,7 +309,14 @@ fn infer(options: &InferOptions) -> Result<ExitCode, Stopped> {
         let file = File::open(&options.file)?;
         Ok(Box::new(Worker::start(file, format, sheet, &config::Limits::default())?) as Box<dyn Read>)
     };
-    let means = Means { load: &|_| None, cells: &cells, rules: Some(&SqlRules), lists: &NoReferences, encoding: None };
+    let means = Means {
+        load: &|_| None,
+        cells: &cells,
+        rules: Some(&SqlRules),
+        lists: &NoReferences,
+        encoding: None,
+        watch: None,
+    };
     let outcome = validate_package_with(&draft.descriptor, Ok(&mut file), &means, Limits::default(), &mut |_, _, _| {});
     for fault in &outcome.descriptor_errors {
         eprintln!("{}: {}", fault.path, fault.message.get(lang));
@@ -328,7 +336,13 @@ fn drafted(options: &InferOptions, lang: Lang) -> Result<Draft, Stopped> {
                 Some(format) => Shape::Cells(format),
                 None => {
                     let known = ".csv, .tsv, .txt, .ndjson, .jsonl, .xlsx, .xls, .ods, .parquet, .arrow";
-                    return Err(Stopped::new(COULD_NOT_RUN, format!("{name}: {known}")));
+                    let what = match lang {
+                        Lang::Id => {
+                            format!("{name}: jenis berkas tidak dikenal dari namanya; yang dapat dibaca: {known}")
+                        }
+                        Lang::En => format!("{name}: its ending is none that can be read: {known}"),
+                    };
+                    return Err(Stopped::new(COULD_NOT_RUN, what));
                 }
             },
         };
@@ -344,7 +358,8 @@ fn drafted(options: &InferOptions, lang: Lang) -> Result<Draft, Stopped> {
                 request.encoding = Some("windows-1252".to_owned());
             }
             Err(Failed::Unreadable(why)) => {
-                return Err(Stopped::new(COULD_NOT_RUN, format!("{}: {why}", options.file.display())));
+                let why = why.words();
+                return Err(Stopped::new(COULD_NOT_RUN, format!("{}: {}", options.file.display(), why.get(lang))));
             }
             Err(Failed::Stopped(stopped)) => return Err(stopped),
             Ok(draft) => return Ok(draft),
@@ -369,7 +384,13 @@ fn read_through(path: &Path, request: &Request) -> Result<Draft, Failed> {
     let mut drafter = Drafter::new(request.clone()).map_err(Failed::Unreadable)?;
     let mut buffer = vec![0_u8; READ_BYTES];
     loop {
-        let read = file.read(&mut buffer).map_err(stopped)?;
+        let read = file.read(&mut buffer).map_err(|error| {
+            let fault = error.get_ref().and_then(|inner| inner.downcast_ref::<CellFault>());
+            match (fault, request.shape) {
+                (Some(fault), Shape::Cells(format)) => Failed::Unreadable(Unreadable::Cells(format, fault.clone())),
+                _ => stopped(error),
+            }
+        })?;
         match buffer.get(..read).filter(|bytes| !bytes.is_empty()) {
             Some(bytes) => drafter.push(bytes).map_err(Failed::Unreadable)?,
             None => return drafter.finish().map_err(Failed::Unreadable),

@@ -226,17 +226,9 @@ async fn followed(
 /// One line of a dry run: how far it is, and its first errors.
 fn show(line: &Value, bar: &indicatif::ProgressBar, lang: Lang) {
     let (Some(rows), Some(bad)) = (line["rows"].as_u64(), line["bad_rows"].as_u64()) else { return };
-    let (rows, bad) = (spoken_count(rows, lang), spoken_count(bad, lang));
-    bar.set_message(match lang {
-        Lang::Id => format!("{rows} baris diperiksa, {bad} salah"),
-        Lang::En => format!("{rows} rows checked, {bad} bad"),
-    });
+    bar.set_message(output::so_far(rows, bad, lang));
     for error in line["errors"].as_array().into_iter().flatten() {
-        let message = error["message"].as_str().unwrap_or_default();
-        let row = error["row"]
-            .as_u64()
-            .map(|row| if lang == Lang::Id { format!("Baris {row}: ") } else { format!("Row {row}: ") });
-        bar.println(format!("{}{message}", row.unwrap_or_default()));
+        output::above(bar, &output::first_error(error, lang));
     }
 }
 

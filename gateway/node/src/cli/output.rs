@@ -10,7 +10,7 @@ use comfy_table::{ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use simpul_core::time::Timestamp;
-use simpul_schemas::{Lang, Line, Role};
+use simpul_schemas::{Lang, Line, Role, spoken_count};
 
 use crate::door::{Access, Entrance};
 use crate::routes::ROUTES;
@@ -117,6 +117,44 @@ pub fn progress(total: Option<u64>) -> ProgressBar {
     }
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+/// A sign of life on standard error where the length of the work is not known; hidden without a terminal.
+pub fn spinner() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// How far a check is, in words.
+pub fn so_far(rows: u64, bad: u64, lang: Lang) -> String {
+    let (rows, bad) = (spoken_count(rows, lang), spoken_count(bad, lang));
+    match lang {
+        Lang::Id => format!("{rows} baris diperiksa, {bad} salah"),
+        Lang::En => format!("{rows} rows checked, {bad} bad"),
+    }
+}
+
+/// An error that is told before the report.
+pub fn first_error(error: &Value, lang: Lang) -> String {
+    let message = error["message"].as_str().unwrap_or_default();
+    let row = error["row"].as_u64().map(|row| match lang {
+        Lang::Id => format!("Baris {row}: "),
+        Lang::En => format!("Row {row}: "),
+    });
+    format!("{}{message}", row.unwrap_or_default())
+}
+
+/// A line on standard error, above the bar where there is one.
+pub fn above(bar: &ProgressBar, line: &str) {
+    if bar.is_hidden() {
+        eprintln!("{line}");
+    } else {
+        bar.println(line);
+    }
 }
 
 /// Prints the routes of the API.

@@ -1,18 +1,20 @@
 //! `simpul validate`: a file against a contract, without a node.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::Value;
 use simpul_lake::SqlRules;
 use simpul_schemas::{
-    Contract, Foreign, Lang, Limits, Means, Outcome, RejectedCsv, RejectedRow, Sheet, TextEncoding, io_words,
-    validate_package_with,
+    Contract, Foreign, Lang, Limits, Means, Outcome, RejectedCsv, RejectedRow, Sheet, TextEncoding, Validator,
+    io_words, validate_package_with,
 };
 
 use super::{codelist, output};
@@ -20,6 +22,10 @@ use crate::config;
 use crate::flows::workbook::Workbook;
 use crate::worker::Worker;
 
+/// How often the state of the check is looked at.
+const EVERY: Duration = Duration::from_millis(200);
+/// For how long nothing is said.
+const QUIET: Duration = Duration::from_millis(400);
 /// Errors that are listed one by one; all are counted.
 const MAX_ERRORS: usize = 100_000;
 
@@ -58,14 +64,18 @@ pub fn run(options: &Options) -> ExitCode {
     let text = match std::fs::read_to_string(&options.descriptor) {
         Ok(text) => text,
         Err(error) => {
-            eprintln!("simpul: {}: {error}", options.descriptor.display());
+            eprintln!("simpul: {}: {}", options.descriptor.display(), io_words(error.kind()).get(language));
             return ExitCode::from(3);
         }
     };
     let mut descriptor: Value = match serde_json::from_str(&text) {
         Ok(descriptor) => descriptor,
         Err(error) => {
-            eprintln!("simpul: {}: {error}", options.descriptor.display());
+            let (file, line, column) = (options.descriptor.display(), error.line(), error.column());
+            match language {
+                Lang::Id => eprintln!("simpul: {file}: bukan JSON yang sah (baris {line}, kolom {column})"),
+                Lang::En => eprintln!("simpul: {file}: no valid JSON (line {line}, column {column})"),
+            }
             return ExitCode::from(2);
         }
     };
@@ -74,7 +84,12 @@ pub fn run(options: &Options) -> ExitCode {
     }
     let encoding = match options.encoding.as_deref().map(|name| TextEncoding::named(name).ok_or(name)) {
         Some(Err(name)) => {
-            eprintln!("simpul: --encoding: {name}?");
+            match language {
+                Lang::Id => {
+                    eprintln!("simpul: pengodean «{name}» tidak dikenal; yang lazim: utf-8, utf-16, windows-1252")
+                }
+                Lang::En => eprintln!("simpul: the encoding “{name}” is not known; usual: utf-8, utf-16, windows-1252"),
+            }
             return ExitCode::from(2);
         }
         found => found.and_then(Result::ok),
@@ -85,7 +100,8 @@ pub fn run(options: &Options) -> ExitCode {
     let data = match &mut opened {
         Ok(data) => Ok(data as &mut dyn Read),
         Err(error) => {
-            let name = options.data.as_deref().unwrap_or(&options.descriptor);
+            let name = path_of(options.data.as_deref(), folder, &descriptor);
+            let name = name.unwrap_or_else(|_| options.descriptor.clone());
             eprintln!("simpul: {}: {}", name.display(), io_words(error.kind()).get(language));
             Err(error.to_string())
         }
@@ -100,15 +116,55 @@ pub fn run(options: &Options) -> ExitCode {
         let file = path_of(options.data.as_deref(), folder, &descriptor)?;
         Ok(Box::new(Worker::start(File::open(file)?, format, sheet, &config::Limits::default())?) as Box<dyn Read>)
     };
-    let means = Means { load: &load, cells: &cells, rules: Some(&SqlRules), lists: &lists, encoding };
+    let progress = Progress::new(language);
+    let watch = |validator: &Validator| progress.look(validator);
+    let watch: Option<&dyn Fn(&Validator)> = if options.json { None } else { Some(&watch) };
+    let means = Means { load: &load, cells: &cells, rules: Some(&SqlRules), lists: &lists, encoding, watch };
     let outcome = validate_package_with(&descriptor, data, &means, limits, &mut |contract, head, rows| {
         kept.take(contract, head, &rows)
     });
+    progress.end();
     if let Err(error) = tell(options, &outcome, kept, language) {
         eprintln!("simpul: {error:#}");
         return ExitCode::from(3);
     }
     ExitCode::from(outcome.exit)
+}
+
+/// What a person sees on standard error while a large file is read: how far the check is, on a terminal, and the first error
+/// as soon as there is one.
+struct Progress {
+    language: Lang,
+    bar: indicatif::ProgressBar,
+    begun: Instant,
+    last: Cell<Instant>,
+    first_told: Cell<bool>,
+}
+
+impl Progress {
+    fn new(language: Lang) -> Self {
+        let now = Instant::now();
+        let bar = output::spinner();
+        Self { language, bar, begun: now, last: Cell::new(now), first_told: Cell::new(false) }
+    }
+
+    fn look(&self, validator: &Validator) {
+        // A file that is read at once needs no more than its report.
+        if self.last.get().elapsed() < EVERY || self.begun.elapsed() < QUIET {
+            return;
+        }
+        self.last.set(Instant::now());
+        let news = validator.news(0, 1);
+        self.bar.set_message(output::so_far(news.rows, news.bad_rows, self.language));
+        if let (false, Some(error)) = (self.first_told.get(), news.errors.first()) {
+            self.first_told.set(true);
+            output::above(&self.bar, &output::first_error(&error.to_json(self.language), self.language));
+        }
+    }
+
+    fn end(&self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 /// The data to check: the file that was named, else that of the first resource, else what the resource itself holds.
@@ -166,8 +222,9 @@ impl Kept {
         Self { workbook, path: options.bad_rows.clone(), file: None, begun: false, failed: None }
     }
 
+    /// Takes bad rows; none at the end of the file, so that a file of bad rows from an earlier check does not stay.
     fn take(&mut self, contract: &Contract, head: &str, rows: &[RejectedRow]) {
-        if rows.is_empty() {
+        if rows.is_empty() && (self.begun || head.is_empty()) {
             return;
         }
         if let Some(workbook) = &mut self.workbook {
