@@ -2,12 +2,12 @@
 
 use std::hash::BuildHasher as _;
 
-use arrow_array::ArrayRef;
+use arrow_array::{ArrayRef, StringArray};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::column::{Fault, Place};
 use crate::contract::{Contract, ForeignKey, Target};
-use crate::field::Rule;
+use crate::field::{Rule, same};
 use crate::header::Mapping;
 use crate::reader::rows::Rows;
 use crate::reference::KeySet;
@@ -277,6 +277,9 @@ fn check_reference(
             }
         }
     }
+    if let (Target::List { keys, .. }, [Column::Text(values)]) = (&key.target, columns.as_slice()) {
+        return check_list(keys, values, rule, rows, faults);
+    }
     for (row, info) in rows.rows.iter().enumerate() {
         // A reference with a null part passes, as in SQL.
         if info.blank || !text_key(&columns, row, buffer) {
@@ -298,6 +301,23 @@ fn check_reference(
                     state.pending.push(Pending { key: buffer.clone(), row: info.number });
                 }
             }
+        }
+    }
+}
+
+/// The common case: one column of text, a list.
+fn check_list(keys: &KeySet, values: &StringArray, rule: Rule, rows: &Rows, faults: &mut Vec<Fault>) {
+    let mut good: Option<&str> = None;
+    for (row, (info, value)) in rows.rows.iter().zip(values).enumerate() {
+        let Some(value) = value.filter(|_| !info.blank) else { continue };
+        // Neighbouring rows often repeat a code.
+        if good.is_some_and(|good| same(good.as_bytes(), value.as_bytes())) {
+            continue;
+        }
+        if keys.contains(value.as_bytes()) {
+            good = Some(value);
+        } else {
+            faults.push(Fault { row: row as u32, place: Place::Row, rule });
         }
     }
 }
