@@ -21,6 +21,7 @@ use crate::detect::{self, Detection};
 use crate::fatal;
 use crate::field::{Field, Rule};
 use crate::header::{self, Mapping};
+use crate::key_index::{KeyStore, KeysStop};
 use crate::keys::{FirstRows, Keys};
 use crate::reader::cells::{CellFault, CellStop, Foreign};
 use crate::reader::csv::{CsvLimits, CsvReader, Scan};
@@ -60,7 +61,8 @@ pub struct Limits {
     pub batch_bytes: usize,
     /// The largest JSON document. Default 64 MiB.
     pub document_bytes: usize,
-    /// Memory for the keys of one file. Default 1 GiB.
+    /// Memory for the keys of one file: eight to twelve bytes a key, and the keys themselves unless they are kept elsewhere
+    /// ([`Validator::spill_keys`]). Default 1 GiB.
     pub key_bytes: usize,
     /// Refused rows kept until they are taken; more are counted and dropped. Default 16 MiB.
     pub rejected_bytes: usize,
@@ -245,6 +247,12 @@ impl Validator {
             validator.core.without_rules();
         }
         validator
+    }
+
+    /// Keeps the primary and unique keys of a large file in `store` instead of in memory, where eight to twelve bytes a key
+    /// remain. To be called before the first piece of the file.
+    pub fn spill_keys(&mut self, store: Box<dyn KeyStore>) {
+        self.core.keys.spill(store);
     }
 
     /// Hands out bad rows too: a list may hold keys in rows that have other faults.
@@ -730,7 +738,7 @@ impl Core {
         let mut broken = Vec::new();
         across::check(&contract.rules, contract.arrow_schema(), &arrays, &faults, &mut broken, &mut doubts)
             .map_err(|_| fatal::internal())?;
-        let full = self.keys.check(&contract, mapping, rows, &arrays, &mut faults, &mut self.first_rows).is_err();
+        let stop = self.keys.check(&contract, mapping, rows, &arrays, &mut faults, &mut self.first_rows).err();
         faults.append(&mut broken);
         if faults.len() > known {
             faults.sort_unstable();
@@ -748,7 +756,11 @@ impl Core {
         self.rows += rows.rows.len() as u64;
         self.hand_out(rows, mapping, arrays, &faults)?;
         self.faults = faults;
-        if full { Err(fatal::keys_full(&self.limits)) } else { Ok(()) }
+        match stop {
+            None => Ok(()),
+            Some(KeysStop::Full) => Err(fatal::keys_full(&self.limits)),
+            Some(KeysStop::Store) => Err(fatal::internal()),
+        }
     }
 
     /// Parts the good rows from the bad.
