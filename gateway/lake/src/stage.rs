@@ -369,3 +369,29 @@ pub(crate) fn conform(batch: &RecordBatch, schema: &Arc<Schema>) -> Result<Recor
     });
     Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int64Array;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_dies_is_an_error_and_not_the_end() {
+        let dies = || {
+            let (jobs, received) = sync_channel::<Job>(JOBS_AHEAD);
+            let thread = thread::spawn(move || {
+                drop(received.recv());
+                panic!("expected by the test")
+            });
+            Apart { jobs: Some(jobs), thread: Some(thread) }
+        };
+        let rows = RecordBatch::try_from_iter([("a", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).unwrap();
+        let part = || Part { period: None, folder: String::new() };
+        assert!(matches!(dies().finish(None), Err(LakeError::CutOff)));
+        let mut apart = dies();
+        let told = std::iter::repeat_with(|| apart.write(part(), rows.clone())).find_map(Result::err);
+        assert!(matches!(told, Some(LakeError::CutOff)));
+        drop(dies());
+    }
+}
