@@ -57,7 +57,7 @@ pub struct Limits {
     pub errors: usize,
     /// Rows of a batch. Default 8192.
     pub batch_rows: usize,
-    /// Text of a batch. Default 4 MiB.
+    /// Text of a batch: what fits into the cache of a processor is read several times without waiting. Default 1 MiB.
     pub batch_bytes: usize,
     /// The largest JSON document. Default 64 MiB.
     pub document_bytes: usize,
@@ -76,7 +76,7 @@ impl Default for Limits {
             columns: 4096,
             errors: 1000,
             batch_rows: 8192,
-            batch_bytes: 4 << 20,
+            batch_bytes: 1 << 20,
             document_bytes: 64 << 20,
             key_bytes: 1 << 30,
             rejected_bytes: 16 << 20,
