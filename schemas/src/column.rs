@@ -11,13 +11,13 @@ use arrow_array::builder::{
 };
 use arrow_array::{ArrayRef, new_null_array};
 
-use crate::field::{Constraints, Field, Rule, breaks};
+use crate::field::{Constraints, Field, Rule, breaks, same};
 use crate::form::{Form, Logical, boolean, in_zone, number_code, order_numbers, stamp_date, stamp_datetime};
 use crate::lexical::identity::Doubt;
 use crate::lexical::number::{Decimal, NumberForm, Wide, integer, json_integer, number};
 use crate::lexical::temporal::{Stamp, TemporalForm, write_datetime, write_time, year};
 use crate::lexical::text::TextFormat;
-use crate::reader::rows::{Rows, Tag};
+use crate::reader::rows::{Rows, Span, Tag};
 
 /// Where in a row something is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,9 +103,8 @@ fn each<'a>(
     mut take: impl FnMut(Option<(&'a str, Tag)>, &mut Marks<'_>),
 ) {
     let Reading { field, rows, .. } = reading;
-    for (row, info) in rows.rows.iter().enumerate() {
+    for (row, (info, span)) in rows.rows.iter().zip(rows.column(source)).enumerate() {
         marks.row = row as u32;
-        let span = rows.cell(row, source);
         let tag = span.tag();
         let text = rows.get(span);
         let null = match tag {
@@ -130,14 +129,15 @@ fn texts(reading: Reading<'_>, source: usize, marks: &mut Marks<'_>, format: Tex
     let constraints = &reading.field.constraints;
     let free = constraints.is_free() && format == TextFormat::Any;
     let rows = reading.rows.rows.len();
-    let mut out = StringBuilder::with_capacity(rows, rows * 8);
-    let mut last_good = None;
+    let bytes = reading.rows.column(source).map(Span::len).sum();
+    let mut out = StringBuilder::with_capacity(rows, bytes);
+    let mut last_good: Option<&str> = None;
     each(reading, source, marks, |cell, marks| match cell {
         None => out.append_null(),
         Some((text, Tag::Text)) => {
             // Neighbouring rows often repeat a code: what was good is good again.
-            if !free && last_good != Some(text) {
-                if !format.accepts(text) {
+            if !free && !last_good.is_some_and(|good| same(good.as_bytes(), text.as_bytes())) {
+                if format != TextFormat::Any && !format.accepts(text) {
                     marks.fault(Rule::Type);
                     return out.append_null();
                 }
@@ -160,7 +160,7 @@ fn texts(reading: Reading<'_>, source: usize, marks: &mut Marks<'_>, format: Tex
 
 fn check_text(text: &str, constraints: &Constraints, marks: &mut Marks<'_>) -> bool {
     let mut good = true;
-    if constraints.min_length.is_some() || constraints.max_length.is_some() {
+    if !constraints.length_is_good(text.len()) {
         constraints.broken_length(text.chars().count() as u64, &mut |rule| {
             good = false;
             marks.fault(rule);
@@ -265,7 +265,7 @@ fn dates(reading: Reading<'_>, source: usize, marks: &mut Marks<'_>, form: &Temp
     each(reading, source, marks, |cell, marks| {
         let Some((text, tag)) = cell else { return out.append_null() };
         let days = match last {
-            Some((same, days)) if same == text && tag == Tag::Text => Some(days),
+            Some((known, days)) if tag == Tag::Text && same(known.as_bytes(), text.as_bytes()) => Some(days),
             _ if tag == Tag::Text => form.date(text),
             _ if tag == Tag::Stamp => stamp_date(text),
             _ => None,

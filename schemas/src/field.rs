@@ -125,15 +125,37 @@ impl Missing {
             Self::Never => false,
             Self::Empty => text.is_empty(),
             Self::Words { words, lengths } => {
-                lengths >> text.len().min(63) & 1 == 1 && words.iter().any(|word| **word == *text)
+                lengths >> text.len().min(63) & 1 == 1
+                    && words.iter().any(|word| same(word.as_bytes(), text.as_bytes()))
             }
         }
     }
 }
 
+/// Whether two texts are the same. Cells are short: up to sixteen bytes are compared in place, without a call.
+#[inline]
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    match a.len() {
+        0 => true,
+        // The two halves overlap when they are longer than half.
+        1..4 => a.first() == b.first() && a.last() == b.last() && a.get(1) == b.get(1),
+        4..8 => a.first_chunk::<4>() == b.first_chunk() && a.last_chunk::<4>() == b.last_chunk(),
+        8..=16 => a.first_chunk::<8>() == b.first_chunk() && a.last_chunk::<8>() == b.last_chunk(),
+        _ => a == b,
+    }
+}
+
+/// The most texts that are faster compared one by one than looked up.
+const FEW: usize = 8;
+
 /// A closed set of values.
 #[derive(Clone, Debug)]
 pub(crate) enum Allowed {
+    /// At most [`FEW`].
+    Few(Vec<Box<str>>),
     Texts(HashSet<Box<str>>),
     Codes(HashSet<i128>),
 }
@@ -141,14 +163,19 @@ pub(crate) enum Allowed {
 impl Allowed {
     pub(crate) fn new(values: &[Logical]) -> Self {
         if values.iter().any(|value| value.text().is_some()) {
-            return Self::Texts(values.iter().filter_map(Logical::text).map(Into::into).collect());
+            let texts: HashSet<Box<str>> = values.iter().filter_map(Logical::text).map(Into::into).collect();
+            return if texts.len() <= FEW { Self::Few(texts.into_iter().collect()) } else { Self::Texts(texts) };
         }
         Self::Codes(values.iter().filter_map(Logical::code).collect())
     }
 
     #[inline]
     pub(crate) fn has_text(&self, text: &str) -> bool {
-        matches!(self, Self::Texts(set) if set.contains(text))
+        match self {
+            Self::Few(texts) => texts.iter().any(|known| same(known.as_bytes(), text.as_bytes())),
+            Self::Texts(set) => set.contains(text),
+            Self::Codes(_) => false,
+        }
     }
 
     #[inline]
@@ -211,6 +238,14 @@ impl Constraints {
         {
             fault(Rule::JsonSchema);
         }
+    }
+
+    /// Whether a text of so many bytes, between one and four of which are a character, keeps the bounds of length anyway.
+    #[inline]
+    pub(crate) fn length_is_good(&self, bytes: usize) -> bool {
+        let bytes = bytes as u64;
+        self.min_length.is_none_or(|bound| bytes.div_ceil(4) >= bound)
+            && self.max_length.is_none_or(|bound| bytes <= bound)
     }
 
     #[inline]
@@ -293,5 +328,30 @@ impl Field {
     #[must_use]
     pub fn satudata(&self, property: &str) -> Option<&serde_json::Value> {
         self.source.get("satudata")?.get(property)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_the_same_is_equal(a in proptest::collection::vec(0_u8..2, 0..20), b in proptest::collection::vec(0_u8..2, 0..20)) {
+            proptest::prop_assert_eq!(same(&a, &b), a == b);
+            proptest::prop_assert!(same(&a, &a.clone()));
+            for at in 0..a.len() {
+                let mut other = a.clone();
+                other[at] ^= 1;
+                proptest::prop_assert!(!same(&a, &other));
+            }
+        }
+
+        #[test]
+        fn a_length_taken_without_counting_is_within_the_bounds(text in "[aé日👩]{0,12}", low in 0_u64..12, high in 0_u64..12) {
+            let bounds = Constraints { min_length: Some(low), max_length: Some(high), ..Constraints::default() };
+            let count = text.chars().count() as u64;
+            proptest::prop_assert!(!bounds.length_is_good(text.len()) || (low..=high).contains(&count));
+        }
     }
 }

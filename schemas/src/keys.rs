@@ -1,63 +1,15 @@
 //! Keys over the whole file: primary key, unique keys, unique columns, references.
 
-use std::hash::BuildHasher as _;
-
-use arrow_array::ArrayRef;
-use hashbrown::{DefaultHashBuilder, HashTable};
+use arrow_array::{ArrayRef, StringArray};
 
 use crate::column::{Fault, Place};
 use crate::contract::{Contract, ForeignKey, Target};
-use crate::field::Rule;
+use crate::field::{Rule, same};
 use crate::header::Mapping;
+use crate::key_index::{KeyIndex, KeyLog, KeyStore, KeysStop};
 use crate::reader::rows::Rows;
 use crate::reference::KeySet;
 use crate::values::Column;
-
-/// The keys of a file need more memory than the limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct KeysFull;
-
-#[derive(Clone, Copy)]
-struct Entry {
-    start: u64,
-    len: u32,
-    row: u64,
-}
-
-/// Every key seen, exactly, with the row where it came first.
-pub(crate) struct KeyIndex {
-    table: HashTable<Entry>,
-    arena: Vec<u8>,
-    hasher: DefaultHashBuilder,
-}
-
-impl KeyIndex {
-    pub(crate) fn new() -> Self {
-        Self { table: HashTable::new(), arena: Vec::new(), hasher: DefaultHashBuilder::default() }
-    }
-
-    /// Adds a key; if it was there, the row where it came first.
-    pub(crate) fn insert(&mut self, key: &[u8], row: u64) -> Option<u64> {
-        let Self { table, arena, hasher } = self;
-        let slice = |entry: &Entry| {
-            let start = entry.start as usize;
-            arena.get(start..start + entry.len as usize).unwrap_or_default()
-        };
-        let hash = hasher.hash_one(key);
-        if let Some(entry) = table.find(hash, |entry| slice(entry) == key) {
-            return Some(entry.row);
-        }
-        let entry = Entry { start: arena.len() as u64, len: key.len() as u32, row };
-        table.insert_unique(hash, entry, |entry| hasher.hash_one(slice(entry)));
-        arena.extend_from_slice(key);
-        None
-    }
-
-    /// Bytes held.
-    pub(crate) fn size(&self) -> usize {
-        self.arena.len() + self.table.capacity() * (size_of::<Entry>() + 1)
-    }
-}
 
 /// A key that has to differ in every row.
 struct Unique {
@@ -109,8 +61,17 @@ pub(crate) struct LateFault {
 pub(crate) struct Keys {
     unique: Vec<Unique>,
     references: Vec<Reference>,
+    log: KeyLog,
     limit: usize,
     buffer: Vec<u8>,
+    found: Vec<Found>,
+}
+
+/// A key of the batch: its row in it, where it ends in the buffer, its hash.
+struct Found {
+    row: usize,
+    end: usize,
+    hash: u64,
 }
 
 /// Where a repeated key came first: (row in batch, rule, place) → record number.
@@ -141,7 +102,13 @@ impl Keys {
             last: Vec::new(),
             last_found: false,
         });
-        Self { unique, references: references.collect(), limit, buffer: Vec::new() }
+        let references = references.collect();
+        Self { unique, references, log: KeyLog::default(), limit, buffer: Vec::new(), found: Vec::new() }
+    }
+
+    /// Keeps the keys of a large file in `store`.
+    pub(crate) fn spill(&mut self, store: Box<dyn KeyStore>) {
+        self.log.spill(store);
     }
 
     /// Checks a batch. `faults` are sorted; new ones are added at the end.
@@ -153,12 +120,23 @@ impl Keys {
         arrays: &[ArrayRef],
         faults: &mut Vec<Fault>,
         first_rows: &mut FirstRows,
-    ) -> Result<(), KeysFull> {
+    ) -> Result<(), KeysStop> {
         let known = faults.len();
         let read = |column: &usize| mapping.sources.get(*column).is_some_and(Option::is_some);
         // A key with a column that the file lacks has no values; the header says what is missing.
         for unique in self.unique.iter_mut().filter(|unique| unique.columns.iter().all(read)) {
-            check_unique(unique, rows, arrays, faults, known, first_rows, &mut self.buffer);
+            find_keys(unique, rows, arrays, faults, known, &mut self.buffer, &mut self.found);
+            let mut start = 0;
+            for Found { row, end, hash } in self.found.drain(..) {
+                let key = self.buffer.get(start..end).unwrap_or_default();
+                start = end;
+                let number = rows.rows.get(row).map_or(0, |info| info.number);
+                if let Some(first) = unique.index.insert(&mut self.log, hash, key, number)? {
+                    let fault = Fault { row: row as u32, place: unique.place, rule: unique.rule };
+                    faults.push(fault);
+                    first_rows.push((fault, first));
+                }
+            }
         }
         for (number, key) in contract.foreign_keys.iter().enumerate() {
             if let Some(state) = self.references.get_mut(number) {
@@ -169,7 +147,7 @@ impl Keys {
         let held: usize = self.unique.iter().map(|unique| unique.index.size()).sum();
         let pending: usize =
             self.references.iter().map(|reference| reference.pending_bytes + reference.own.size()).sum();
-        if held + pending > self.limit { Err(KeysFull) } else { Ok(()) }
+        if held + self.log.size() + pending > self.limit { Err(KeysStop::Full) } else { Ok(()) }
     }
 
     /// References of the table to itself, once every row is known.
@@ -192,31 +170,26 @@ fn has(faults: &[Fault], row: usize, column: usize, rule: Rule) -> bool {
     faults.binary_search(&wanted).is_ok()
 }
 
-fn check_unique(
-    unique: &mut Unique,
+/// Finds the keys of a batch: their bytes one after the other in `buffer`.
+fn find_keys(
+    unique: &Unique,
     rows: &Rows,
     arrays: &[ArrayRef],
     faults: &mut Vec<Fault>,
     known: usize,
-    first_rows: &mut FirstRows,
     buffer: &mut Vec<u8>,
+    found: &mut Vec<Found>,
 ) {
     let columns: Vec<Column<'_>> =
         unique.columns.iter().filter_map(|column| arrays.get(*column)).map(Column::new).collect();
     let single = columns.len() == 1;
+    buffer.clear();
+    found.clear();
     for (row, info) in rows.rows.iter().enumerate() {
         if info.blank && (info.unreadable || unique.rule != Rule::PrimaryKey) {
             continue;
         }
-        let mut nulls = 0;
-        buffer.clear();
-        for column in &columns {
-            if column.is_null(row) {
-                nulls += 1;
-            } else {
-                column.write_key(row, single, buffer);
-            }
-        }
+        let nulls = columns.iter().filter(|column| column.is_null(row)).count();
         if nulls > 0 {
             if unique.rule == Rule::PrimaryKey
                 && null_in_key(unique, row, nulls, faults.get(..known).unwrap_or_default(), &columns)
@@ -225,12 +198,13 @@ fn check_unique(
             }
             continue;
         }
-        if let Some(first) = unique.index.insert(buffer, info.number) {
-            let fault = Fault { row: row as u32, place: unique.place, rule: unique.rule };
-            faults.push(fault);
-            first_rows.push((fault, first));
-        }
+        let start = buffer.len();
+        columns.iter().for_each(|column| column.write_key(row, single, buffer));
+        let hash = unique.index.hash(buffer.get(start..).unwrap_or_default());
+        found.push(Found { row, end: buffer.len(), hash });
     }
+    // One after the other each key would wait for memory; all at once they wait together.
+    std::hint::black_box(found.iter().fold(0, |all, found| all ^ unique.index.touch(found.hash)));
 }
 
 /// Whether nulls in a primary key are to be reported: always when the whole key is null; else not
@@ -277,6 +251,9 @@ fn check_reference(
             }
         }
     }
+    if let (Target::List { keys, .. }, [Column::Text(values)]) = (&key.target, columns.as_slice()) {
+        return check_list(keys, values, rule, rows, faults);
+    }
     for (row, info) in rows.rows.iter().enumerate() {
         // A reference with a null part passes, as in SQL.
         if info.blank || !text_key(&columns, row, buffer) {
@@ -302,18 +279,19 @@ fn check_reference(
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    proptest::proptest! {
-        #[test]
-        fn the_index_knows_exactly_what_it_saw_and_where_first(keys in proptest::collection::vec("[ab]{0,3}", 0..60)) {
-            let mut index = KeyIndex::new();
-            for (row, key) in keys.iter().enumerate() {
-                let first = keys.iter().take(row).position(|earlier| earlier == key).map(|first| first as u64);
-                proptest::prop_assert_eq!(index.insert(key.as_bytes(), row as u64), first);
-            }
+/// The common case: one column of text, a list.
+fn check_list(keys: &KeySet, values: &StringArray, rule: Rule, rows: &Rows, faults: &mut Vec<Fault>) {
+    let mut good: Option<&str> = None;
+    for (row, (info, value)) in rows.rows.iter().zip(values).enumerate() {
+        let Some(value) = value.filter(|_| !info.blank) else { continue };
+        // Neighbouring rows often repeat a code.
+        if good.is_some_and(|good| same(good.as_bytes(), value.as_bytes())) {
+            continue;
+        }
+        if keys.contains(value.as_bytes()) {
+            good = Some(value);
+        } else {
+            faults.push(Fault { row: row as u32, place: Place::Row, rule });
         }
     }
 }

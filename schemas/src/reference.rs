@@ -1,11 +1,13 @@
 //! Lists that foreign keys point to, and sets of keys.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use hashbrown::HashSet;
+use hashbrown::{Equivalent, HashSet};
 
 use crate::code_list::CodeList;
+use crate::field::same;
 use crate::form::Kind;
 
 /// What a foreign key asks for.
@@ -171,6 +173,21 @@ pub(crate) fn write_key<'a>(parts: impl ExactSizeIterator<Item = Option<&'a str>
     true
 }
 
+/// A key that is looked up: hashed as the keys of a set are, and compared as short texts are.
+struct Short<'a>(&'a [u8]);
+
+impl Hash for Short<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl Equivalent<Box<[u8]>> for Short<'_> {
+    fn equivalent(&self, key: &Box<[u8]>) -> bool {
+        same(self.0, key)
+    }
+}
+
 /// A set of keys.
 #[derive(Debug, Default)]
 pub(crate) struct KeySet {
@@ -193,6 +210,6 @@ impl KeySet {
 
     #[inline]
     pub(crate) fn contains(&self, key: &[u8]) -> bool {
-        self.keys.contains(key)
+        self.keys.contains(&Short(key))
     }
 }

@@ -22,6 +22,7 @@ use crate::detect::{self, Detection};
 use crate::fatal;
 use crate::field::{Field, Rule};
 use crate::header::{self, Mapping};
+use crate::key_index::{KeyStore, KeysStop};
 use crate::keys::{FirstRows, Keys};
 use crate::reader::cells::{CellFault, CellStop, Foreign};
 use crate::reader::csv::{CsvLimits, CsvReader, Scan};
@@ -57,11 +58,12 @@ pub struct Limits {
     pub errors: usize,
     /// Rows of a batch. Default 8192.
     pub batch_rows: usize,
-    /// Text of a batch. Default 4 MiB.
+    /// Text of a batch: what fits into the cache of a processor is read several times without waiting. Default 1 MiB.
     pub batch_bytes: usize,
     /// The largest JSON document. Default 64 MiB.
     pub document_bytes: usize,
-    /// Memory for the keys of one file. Default 1 GiB.
+    /// Memory for the keys of one file: eight to twelve bytes a key, and the keys themselves unless they are kept elsewhere
+    /// ([`Validator::spill_keys`]). Default 1 GiB.
     pub key_bytes: usize,
     /// Refused rows kept until they are taken; more are counted and dropped. Default 16 MiB.
     pub rejected_bytes: usize,
@@ -75,7 +77,7 @@ impl Default for Limits {
             columns: 4096,
             errors: 1000,
             batch_rows: 8192,
-            batch_bytes: 4 << 20,
+            batch_bytes: 1 << 20,
             document_bytes: 64 << 20,
             key_bytes: 1 << 30,
             rejected_bytes: 16 << 20,
@@ -263,6 +265,12 @@ impl Validator {
             self.decoder = Decoder::new(Some(encoding.0));
         }
         self
+    }
+
+    /// Keeps the primary and unique keys of a large file in `store` instead of in memory, where eight to twelve bytes a key
+    /// remain. To be called before the first piece of the file.
+    pub fn spill_keys(&mut self, store: Box<dyn KeyStore>) {
+        self.core.keys.spill(store);
     }
 
     /// Hands out bad rows too: a list may hold keys in rows that have other faults.
@@ -804,7 +812,7 @@ impl Core {
         let mut broken = Vec::new();
         across::check(&contract.rules, contract.arrow_schema(), &arrays, &faults, &mut broken, &mut doubts)
             .map_err(|_| fatal::internal())?;
-        let full = self.keys.check(&contract, mapping, rows, &arrays, &mut faults, &mut self.first_rows).is_err();
+        let stop = self.keys.check(&contract, mapping, rows, &arrays, &mut faults, &mut self.first_rows).err();
         faults.append(&mut broken);
         if faults.len() > known {
             faults.sort_unstable();
@@ -822,7 +830,11 @@ impl Core {
         self.rows += rows.rows.len() as u64;
         self.hand_out(rows, mapping, arrays, &faults)?;
         self.faults = faults;
-        if full { Err(fatal::keys_full(&self.limits)) } else { Ok(()) }
+        match stop {
+            None => Ok(()),
+            Some(KeysStop::Full) => Err(fatal::keys_full(&self.limits)),
+            Some(KeysStop::Store) => Err(fatal::internal()),
+        }
     }
 
     /// Parts the good rows from the bad.

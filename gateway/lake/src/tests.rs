@@ -697,3 +697,60 @@ async fn a_column_of_identifiers_has_a_filter_that_keeps_readers_out_of_row_grou
     assert_eq!(bench.numbers(&one(&codes[4711]), None).await, [7]);
     assert!(bench.numbers(&one("000000000000000x"), None).await.is_empty());
 }
+
+/// Batches of 1000 rows, `count` of them, numbered through.
+fn numbered(count: i64) -> Vec<RecordBatch> {
+    let rows = |batch: i64| (batch * 1000..(batch + 1) * 1000).map(|row| ("kode", Some(row))).collect::<Vec<_>>();
+    (0..count).map(|number| batch(&rows(number))).collect()
+}
+
+#[tokio::test]
+async fn a_large_delivery_is_encoded_apart_and_its_rows_keep_their_order() {
+    let bench = Bench::new().await;
+    let mut stager = bench.lake.stage(&dataset(), "kiriman", ORIGIN_OF_ALL).unwrap();
+    for batch in numbered(200) {
+        stager.write(None, &batch).unwrap();
+    }
+    let files = stager.finish().unwrap();
+    assert_eq!((files.len(), files[0].rows), (1, 200_000));
+    bench.lake.commit(&dataset(), bench.commit(1, Mode::Append, files)).await.unwrap();
+    assert!(bench.numbers(&all(), None).await.into_iter().eq(0..200_000));
+}
+
+#[tokio::test]
+async fn what_the_disk_refuses_a_thread_is_told_and_nothing_stays() {
+    let bench = Bench::new().await;
+    let table = bench.folder.path().join("penduduk");
+    for finishes in [false, true] {
+        let mut stager = bench.lake.stage(&dataset(), "kiriman", ORIGIN_OF_ALL).unwrap();
+        for batch in numbered(10) {
+            stager.write(Some("2024"), &batch).unwrap();
+        }
+        // A file lies where the folder of the next period would be.
+        let taken = table.join(place::folder(ORIGIN_OF_ALL, Some("2025")).unwrap());
+        std::fs::write(&taken, b"").unwrap();
+        let first = stager.write(Some("2025"), &numbered(1)[0]);
+        let error = if finishes {
+            stager.finish().unwrap_err()
+        } else {
+            let refused = std::iter::repeat_with(|| stager.write(Some("2024"), &numbered(1)[0])).take(100);
+            let error = refused.chain([first]).find_map(Result::err).unwrap();
+            assert!(matches!(stager.write(Some("2024"), &numbered(1)[0]), Err(LakeError::CutOff)));
+            error
+        };
+        assert!(matches!(error, LakeError::Io { .. }), "{error:?}");
+        std::fs::remove_file(&taken).unwrap();
+        assert!(place::data_files(&table).unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_large_delivery_that_is_given_up_leaves_no_file() {
+    let bench = Bench::new().await;
+    let mut stager = bench.lake.stage(&dataset(), "kiriman", ORIGIN_OF_ALL).unwrap();
+    for batch in numbered(20) {
+        stager.write(None, &batch).unwrap();
+    }
+    drop(stager);
+    assert!(place::data_files(&bench.folder.path().join("penduduk")).unwrap().is_empty());
+}

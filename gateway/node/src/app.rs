@@ -242,6 +242,11 @@ impl App {
         self.config.node.data.join("quarantine").join(format!("{delivery}.ndjson"))
     }
 
+    /// A file that exists while a delivery is read, with an ending for what it is.
+    pub fn spool_path(&self, delivery: &str, ending: &str) -> PathBuf {
+        self.config.node.data.join("spool").join(format!("{delivery}.{ending}"))
+    }
+
     /// The lock under which the deliveries of a dataset land one after the other.
     pub fn dataset_lock(&self, dataset: &DatasetId) -> Arc<tokio::sync::Mutex<()>> {
         self.datasets.of(dataset)

@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::flat;
 use super::rows::{KeyFault, RowInfo, Rows, Span, Tag};
 use crate::canonical::{MAX_DEPTH, depth};
 
@@ -86,12 +87,15 @@ pub(crate) struct JsonReader {
     number: u64,
     /// Cells of the row being read, one per field.
     slots: Vec<Option<Span>>,
+    /// Plain objects are read without the parser.
+    flat: bool,
     pub(crate) rows: Rows,
 }
 
 impl JsonReader {
     pub(crate) fn new(names: Names, limits: JsonLimits, lines: bool, property: Option<String>) -> Self {
         let width = names.order.len();
+        let flat = width <= limits.columns && flat::fits(&names.order);
         let rows = Rows { width, ..Rows::default() };
         Self {
             names,
@@ -105,6 +109,7 @@ impl JsonReader {
             searched: 0,
             number: 0,
             slots: vec![None; width],
+            flat,
             rows,
         }
     }
@@ -174,6 +179,24 @@ impl JsonReader {
 
     /// Adds the object at that place of the text as a row.
     fn object(&mut self, start: usize, end: usize) -> Result<(), JsonStop> {
+        self.slots.fill(None);
+        let source = self.rows.text.get(start..end).unwrap_or_default();
+        let (names, longest) = (&self.names.order, self.limits.cell);
+        let plain = self.flat && flat::read(source, start, names, longest, &mut self.slots).is_some();
+        let unreadable = !plain && self.parse(start, end)?;
+        let row = self.rows.rows.len() as u32;
+        for (index, slot) in self.slots.iter().enumerate() {
+            if slot.is_none() && self.names.need_all {
+                self.rows.key_faults.push((row, KeyFault::Absent(index as u32)));
+            }
+            self.rows.cells.push(slot.unwrap_or(Span::MISSING));
+        }
+        self.add_row(start, end, self.slots.len() as u32, unreadable);
+        Ok(())
+    }
+
+    /// Takes the object at that place of the text apart. Says whether it is no object at all.
+    fn parse(&mut self, start: usize, end: usize) -> Result<bool, JsonStop> {
         let row = self.rows.rows.len() as u32;
         self.slots.fill(None);
         let Rows { text, scratch, key_faults, .. } = &mut self.rows;
@@ -199,22 +222,13 @@ impl JsonReader {
             Some(Stop::Value(why)) => parsed = Err(serde::de::Error::custom(why)),
             None => {}
         }
-        let blank = if let Err(why) = parsed {
+        if let Err(why) = parsed {
             key_faults.push((row, KeyFault::NotAnObject(crate::report::shown(&why.to_string()))));
             self.slots.fill(Some(Span::NULL));
-            true
-        } else {
-            key_faults.extend(faults.into_iter().map(|fault| (row, fault)));
-            false
-        };
-        for (index, slot) in self.slots.iter().enumerate() {
-            if slot.is_none() && self.names.need_all {
-                self.rows.key_faults.push((row, KeyFault::Absent(index as u32)));
-            }
-            self.rows.cells.push(slot.unwrap_or(Span::MISSING));
+            return Ok(true);
         }
-        self.add_row(start, end, self.slots.len() as u32, blank);
-        Ok(())
+        key_faults.extend(faults.into_iter().map(|fault| (row, fault)));
+        Ok(false)
     }
 
     fn add_row(&mut self, start: usize, end: usize, present: u32, blank: bool) {
@@ -468,5 +482,112 @@ impl<'de> serde::Deserialize<'de> for Key<'de> {
             }
         }
         deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader(text: &str, flat: bool) -> JsonReader {
+        let order: Vec<String> = ["a", "b", "kode wilayah", "c"].map(str::to_owned).to_vec();
+        let places = order.iter().cloned().zip(0..).collect();
+        let names = Names { places, order, refuse_unknown: true, need_all: true, no_header: false };
+        let limits = JsonLimits { cell: 12, row: 1000, document: 1000, columns: 5 };
+        let mut reader = JsonReader::new(names, limits, true, None);
+        reader.flat &= flat;
+        reader.rows.text.push_str(text);
+        reader
+    }
+
+    /// Everything that was read of a file, or why it was not.
+    fn all(text: &str, flat: bool) -> String {
+        let mut reader = reader(text, flat);
+        let stop = loop {
+            match reader.step(true) {
+                Ok(Step::Done) => break None,
+                Ok(_) => {}
+                Err(stop) => break Some(stop),
+            }
+        };
+        let cells: Vec<_> = reader.rows.cells.iter().map(|span| (span.tag(), reader.rows.get(*span))).collect();
+        format!("{cells:?} {:?} {:?} {stop:?}", reader.rows.rows, reader.rows.key_faults)
+    }
+
+    fn same_either_way(text: &str) {
+        assert_eq!(all(text, true), all(text, false), "{text}");
+    }
+
+    #[test]
+    fn a_plain_object_needs_no_parser() {
+        let text = r#"{"a":"x", "b" : -1.50,"kode wilayah":null,"c":true}"#;
+        let mut slots = [None; 4];
+        let names = reader("", true).names.order;
+        assert!(flat::read(text, 0, &names, 12, &mut slots).is_some() && slots.iter().all(Option::is_some));
+        same_either_way(text);
+    }
+
+    #[test]
+    fn what_is_not_plain_is_read_as_the_parser_reads_it() {
+        let values = [
+            "1",
+            "-0",
+            "01",
+            "-",
+            "1.",
+            ".5",
+            "1e3",
+            "1.5E-2",
+            "+1",
+            "null",
+            "nul",
+            "nulls",
+            "true",
+            "falsey",
+            r#""""#,
+            r#""a\nb""#,
+            "\"a\tb\"",
+            r#""日本""#,
+            r#""a"#,
+            "[1]",
+            "{}",
+            r#""panjang sekali ini""#,
+            "NaN",
+            "",
+            "1 2",
+        ];
+        for value in values {
+            for object in [
+                format!(r#"{{"a":{value},"b":2,"kode wilayah":3,"c":4}}"#),
+                format!(r#" {{ "b" :{value} }} "#),
+                format!(r#"{{"a":1,"x":{value}}}"#),
+                format!(r#"{{"c":{value},"a":1}}"#),
+                format!(r#"{{"a":{value},"a":1}}"#),
+                format!(r#"{{"a":{value},}}"#),
+                format!(r#"{{"a":{value}}}x"#),
+                format!(r#"{{"a"{value}}}"#),
+                format!(r#"{{"\u0061":{value}}}"#),
+                format!(r#"{{{value}"#),
+            ] {
+                same_either_way(&format!("{object}\n{{\"a\":1,\"b\":2}}\n"));
+            }
+        }
+        same_either_way(r#"{"a":1,"b":2,"kode wilayah":3,"c":4,"d":5,"e":6}"#);
+        same_either_way("{}\n{\"a\"\n");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_line_is_read_as_the_parser_reads_it(text in r#"(\{|\}|"a"|"b"|"c"|"|:|,|1|\.|-|0|null|true| |\\|\n|é|\[|\]){0,24}"#) {
+            same_either_way(&text);
+        }
+
+        #[test]
+        fn any_object_is_read_as_the_parser_reads_it(
+            members in proptest::collection::vec((r#"a|b|c|kode wilayah|d|é"#, r#"-?[0-9]{1,3}(\.[0-9]{0,2})?|"[ a-zé\\"]{0,5}"|null|true|false|\[\]"#), 0..6),
+        ) {
+            let members: Vec<String> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+            same_either_way(&format!("{{{}}}", members.join(",")));
+        }
     }
 }

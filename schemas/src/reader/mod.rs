@@ -6,5 +6,6 @@
 pub(crate) mod cells;
 pub(crate) mod csv;
 pub(crate) mod decode;
+pub(crate) mod flat;
 pub(crate) mod json;
 pub(crate) mod rows;

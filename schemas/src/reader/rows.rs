@@ -80,6 +80,7 @@ impl Span {
         }
     }
 
+    /// Its length in bytes.
     #[inline]
     pub(crate) const fn len(self) -> usize {
         (self.packed & LENGTH_MASK) as usize
@@ -166,6 +167,12 @@ impl Rows {
     #[inline]
     pub(crate) fn cell(&self, row: usize, column: usize) -> Span {
         self.cells.get(row * self.width + column).copied().unwrap_or(Span::MISSING)
+    }
+
+    /// The cells of a column, from the first row of this batch to the last.
+    #[inline]
+    pub(crate) fn column(&self, column: usize) -> impl Iterator<Item = Span> {
+        self.cells.get(column..).unwrap_or_default().iter().step_by(self.width.max(1)).copied()
     }
 
     /// The record as the file has it, without its line end.

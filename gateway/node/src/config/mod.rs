@@ -185,7 +185,7 @@ pub struct Limits {
     /// NDJSON or CSV.
     #[schemars(range(min = 1024, max = 1_073_741_824))]
     pub document_bytes: usize,
-    /// Bytes of memory for the primary and unique keys of one delivery: about 100 for each row.
+    /// Bytes of memory for the primary and unique keys of one delivery: about 12 for each row; the keys themselves are on the disk.
     #[schemars(range(min = 1_048_576))]
     pub key_bytes: usize,
     /// Bytes of address space of the process that decodes a foreign file (XLSX, XLS, ODS, Parquet, Arrow). XLSX needs little

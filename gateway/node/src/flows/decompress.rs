@@ -67,7 +67,8 @@ struct Guard<S> {
     sink: S,
     limits: DecodeLimits,
     wire: Digester,
-    payload: Digester,
+    /// Nothing while what is decompressed is what comes over the wire.
+    payload: Option<Digester>,
     wire_bytes: u64,
     decoded_bytes: u64,
     /// Set when a write failed for a reason of ours, which the decompressor would hide behind its own.
@@ -84,7 +85,7 @@ impl<S: Sink> Decompress<S> {
             sink,
             limits,
             wire: Digester::default(),
-            payload: Digester::default(),
+            payload: (coding != Coding::Identity).then(Digester::default),
             wire_bytes: 0,
             decoded_bytes: 0,
             failed: None,
@@ -135,7 +136,8 @@ impl<S: Sink> Decompress<S> {
             Decoder::Gzip(decoder) => decoder.finish().map_err(|error| IntakeError::Corrupt(error.to_string()))?,
             Decoder::Zstd(decoder) => decoder.into_inner().0,
         };
-        Ok(Ended { sink: guard.sink, wire: guard.wire.finish(), payload: guard.payload.finish() })
+        let wire = guard.wire.finish();
+        Ok(Ended { sink: guard.sink, wire, payload: guard.payload.map_or(wire, Digester::finish) })
     }
 
     /// Where the bytes go.
@@ -170,7 +172,9 @@ impl<S: Sink> Guard<S> {
         if self.decoded_bytes > allowed {
             return Err(IntakeError::TooLarge("the body grows too much when it is decompressed"));
         }
-        self.payload.update(bytes);
+        if let Some(payload) = &mut self.payload {
+            payload.update(bytes);
+        }
         self.sink.take(bytes)
     }
 }

@@ -8,7 +8,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use simpul_core::delivery::Delivery;
@@ -17,6 +17,7 @@ use simpul_schemas::{Foreign, Sheet};
 use super::decompress::{DecodeLimits, Decompress, Ended, Sink};
 use super::ingest::{self, Chunks, Submission};
 use super::intake::{CellIntake, IntakeError, Taken};
+use super::spill;
 use crate::app::App;
 use crate::config::Limits;
 use crate::refusal::Refusal;
@@ -46,10 +47,10 @@ pub async fn take(
         return Err(ingest::digest_mismatch());
     }
     let _place = app.workers.acquire().await.map_err(Refusal::internal)?;
-    let (validator, stager, quarantine) = ingest::takers(app, submission, delivery)?;
+    let takers = ingest::takers(app, submission, delivery)?;
     let contract = submission.contract.clone();
     let sheet = contract.sheet().clone();
-    let intake = CellIntake::new(contract, validator, stager, quarantine);
+    let intake = CellIntake::new(contract, takers);
     let limits = app.config.limits.clone();
     let decoding = tokio::task::spawn_blocking(move || decode(spooled, format, &sheet, &limits, intake));
     decoding.await.map_err(Refusal::internal)?
@@ -68,7 +69,7 @@ impl Sink for Spool {
 const ENDING: &str = "body";
 
 fn spool(app: &App, delivery: &str) -> io::Result<Spool> {
-    let path = app.config.node.data.join("spool").join(format!("{delivery}.{ENDING}"));
+    let path = app.spool_path(delivery, ENDING);
     let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
     fs::remove_file(&path)?;
     Ok(Spool(BufWriter::with_capacity(READ, file)))
@@ -77,8 +78,8 @@ fn spool(app: &App, delivery: &str) -> io::Result<Spool> {
 /// Removes from the folder `spool` what an interruption left in the moment in which it had a name.
 pub fn clear(spool: &Path) {
     let Ok(files) = fs::read_dir(spool) else { return };
-    for path in files.flatten().map(|file| file.path()).filter(|path| path.extension().is_some_and(|end| end == ENDING))
-    {
+    let ours = |path: &PathBuf| path.extension().is_some_and(|end| end == ENDING || end == spill::ENDING);
+    for path in files.flatten().map(|file| file.path()).filter(ours) {
         let _ = fs::remove_file(path);
     }
 }

@@ -27,14 +27,14 @@ use simpul_core::agreement::Operation;
 use simpul_core::delivery::{Delivery, RefusedBecause, RowCounts, State};
 use simpul_core::digest::Digest;
 use simpul_core::id::{AgencyCode, DatasetId};
-use simpul_lake::Stager;
 use simpul_schemas::{Contract, Foreign, Format, Lang, Policy, Report, TextEncoding, Validator};
 use simpul_store::journal::{Begin, Record};
 use tokio::sync::mpsc::Receiver;
 
 use super::decompress::{Coding, Decompress};
-use super::intake::{Intake, IntakeError, Quarantine, Taken};
+use super::intake::{Intake, IntakeError, Quarantine, Taken, Takers};
 use super::rehearsal::{self, Watch};
+use super::spill::{self, KeyFile, Trouble};
 use super::{foreign, land};
 use crate::answer;
 use crate::app::App;
@@ -480,31 +480,32 @@ async fn feed<T: Send + 'static>(
     }
     drop(sender);
     let taker = work.await.map_err(Refusal::internal)??;
-    broken.map_or(Ok(taker), Err)
+    let Some(refusal) = broken else { return Ok(taker) };
+    // What is staged so far goes with it, before the refusal leaves; that waits for the disk.
+    tokio::task::spawn_blocking(move || drop(taker)).await.map_err(Refusal::internal)?;
+    Err(refusal)
 }
 
 fn intake(app: &App, submission: &Submission, delivery: &Delivery) -> Result<Intake, Refusal> {
-    let (validator, stager, quarantine) = takers(app, submission, delivery)?;
-    let contract = submission.contract.clone();
-    Ok(Intake::new(contract, validator, submission.coding, app.decode_limits(), stager, quarantine)?)
+    let takers = takers(app, submission, delivery)?;
+    Ok(Intake::new(submission.contract.clone(), takers, submission.coding, app.decode_limits())?)
 }
 
-/// What takes the rows of a delivery: their check, their staging, and the file of the refused.
+/// What takes the rows of a delivery.
 ///
 /// # Errors
 /// When nothing can be staged.
-pub fn takers(
-    app: &App,
-    submission: &Submission,
-    delivery: &Delivery,
-) -> Result<(Validator, Stager, Quarantine), Refusal> {
+pub fn takers(app: &App, submission: &Submission, delivery: &Delivery) -> Result<Takers, Refusal> {
     let stager = app.lake.stage(&delivery.dataset, &delivery.id, &delivery.origin)?;
     let mut validator = Validator::new(submission.contract.clone(), submission.format, app.schema_limits());
     if let Some(encoding) = submission.encoding {
         validator = validator.in_encoding(encoding);
     }
+    let keys = Trouble::default();
+    validator.spill_keys(Box::new(KeyFile::new(app.spool_path(&delivery.id, spill::ENDING), keys.clone())));
     let kept = if submission.dry_run { 0 } else { app.config.limits.quarantine_bytes };
-    Ok((validator, stager, Quarantine::new(app.quarantine_path(&delivery.id), kept)))
+    let quarantine = Quarantine::new(app.quarantine_path(&delivery.id), kept);
+    Ok(Takers { validator, stager, quarantine, keys })
 }
 
 /// Step 4: what the contract's policy makes of the report.

@@ -1,7 +1,8 @@
 //! One body on its way from the wire to staged files: decompress → digest → validate → stage.
 //!
 //! Runs on a thread of its own, fed with chunks through a short queue, so that a slow sender costs no thread of the runtime
-//! and a fast one is slowed to the speed of validation. Memory is flat whatever the size of the body.
+//! and a fast one is slowed to the speed of validation. The stager encodes a large delivery on a second thread while the next
+//! rows are checked. Memory is flat whatever the size of the body, but for eight to twelve bytes a row with a key.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -21,6 +22,7 @@ use simpul_schemas::{
 };
 
 use super::decompress::{Coding, DecodeLimits, Decompress, Sink};
+use super::spill::Trouble;
 
 /// Why a body was not taken.
 #[derive(Debug)]
@@ -33,7 +35,7 @@ pub enum IntakeError {
     TooLarge(&'static str),
     /// The lake cannot take the rows.
     Lake(LakeError),
-    /// The quarantine file cannot be written.
+    /// The quarantine file or the file of keys cannot be written.
     Quarantine(io::Error),
 }
 
@@ -62,31 +64,41 @@ pub struct Taken {
 /// A body being taken.
 pub struct Intake(Decompress<Rows>);
 
+/// What takes the rows of a delivery.
+pub struct Takers {
+    /// Their check.
+    pub validator: Validator,
+    /// The good ones.
+    pub stager: Stager,
+    /// The bad ones.
+    pub quarantine: Quarantine,
+    /// What goes wrong with the file of keys that the check uses.
+    pub keys: Trouble,
+}
+
 /// Where the decompressed bytes go.
 struct Rows {
     contract: Arc<Contract>,
     validator: Validator,
     stager: Stager,
     quarantine: Quarantine,
+    keys: Trouble,
     /// Why the file as a whole cannot be read. What follows is swallowed: its digest tells whether the same file comes again.
     unreadable: Option<Report>,
 }
 
 impl Intake {
-    /// A pipe for one body of `contract`; refused rows go to the file `quarantine`, at most `quarantine_bytes` of them.
+    /// A pipe for one body of `contract`.
     ///
     /// # Errors
     /// When the decompressor cannot be made.
     pub fn new(
         contract: Arc<Contract>,
-        validator: Validator,
+        takers: Takers,
         coding: Coding,
         limits: DecodeLimits,
-        stager: Stager,
-        quarantine: Quarantine,
     ) -> Result<Self, IntakeError> {
-        let rows = Rows { contract, validator, stager, quarantine, unreadable: None };
-        Ok(Self(Decompress::new(coding, limits, rows)?))
+        Ok(Self(Decompress::new(coding, limits, Rows::new(contract, takers))?))
     }
 
     /// Takes the next bytes from the wire.
@@ -125,8 +137,8 @@ pub struct CellIntake(Rows);
 
 impl CellIntake {
     /// A pipe for one file of `contract`, as [`Intake::new`].
-    pub const fn new(contract: Arc<Contract>, validator: Validator, stager: Stager, quarantine: Quarantine) -> Self {
-        Self(Rows { contract, validator, stager, quarantine, unreadable: None })
+    pub fn new(contract: Arc<Contract>, takers: Takers) -> Self {
+        Self(Rows::new(contract, takers))
     }
 
     /// Takes the next records. Says whether more are wanted.
@@ -154,6 +166,11 @@ impl CellIntake {
 }
 
 impl Rows {
+    fn new(contract: Arc<Contract>, takers: Takers) -> Self {
+        let Takers { validator, stager, quarantine, keys } = takers;
+        Self { contract, validator, stager, quarantine, keys, unreadable: None }
+    }
+
     fn finish(mut self, wire: Digest, payload: Digest) -> Result<Taken, IntakeError> {
         if self.unreadable.is_none() {
             self.check(|rows| rows.validator.finish().is_ok())?;
@@ -171,6 +188,10 @@ impl Rows {
     /// Takes one step of validation and moves what came of it to the stager and to quarantine.
     fn check(&mut self, step: impl FnOnce(&mut Self) -> bool) -> Result<(), IntakeError> {
         if !step(self) {
+            if let Some(error) = self.keys.told() {
+                // A fault of the node: the file may be good.
+                return Err(error.into());
+            }
             self.unreadable = Some(self.validator.report());
             return Ok(());
         }

@@ -12,4 +12,5 @@ pub mod pull;
 pub mod query;
 pub mod rehearsal;
 pub mod report;
+pub mod spill;
 pub mod workbook;
