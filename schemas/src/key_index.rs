@@ -270,7 +270,7 @@ const fn tag_of(hash: u64) -> u64 {
 
 /// The slot where the search for a tag begins, spread evenly over any number of slots.
 const fn home(tag: u64, slots: usize) -> usize {
-    (tag * slots as u64 >> TAG_BITS) as usize
+    ((tag * slots as u64) >> TAG_BITS) as usize
 }
 
 #[cfg(test)]
