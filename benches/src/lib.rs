@@ -4,11 +4,13 @@
 //! they are the steadier figure.
 
 mod figures;
+mod keys;
 mod node;
 mod people;
 mod usage;
 
 pub use figures::{Figures, millis, percentile};
+pub use keys::KeyFile;
 pub use node::{Bench, Latencies, duckdb_python, enroll, use_binary};
 pub use people::{BAD_KINDS, DATASET, Expected, Lists, People, descriptor};
 pub use usage::Usage;

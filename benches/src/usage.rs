@@ -12,6 +12,8 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub struct Usage {
     /// User and system time of all its threads, in seconds; the clock of the kernel ticks every 10 ms.
     pub cpu_s: f64,
+    /// The same of the processes that it started, waited for and that ended.
+    pub children_cpu_s: f64,
     /// The most memory that it held at one time (resident set), in MiB.
     pub peak_mib: f64,
     /// The memory that it holds now, in MiB.
@@ -40,12 +42,14 @@ impl Usage {
     fn parse(stat: &str, status: &str) -> Result<Self> {
         // The name of the process is in brackets and may hold anything; the fields after it are numbers.
         let after = stat.rsplit_once(") ").context("/proc/PID/stat")?.1;
-        let ticks = after.split(' ').skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        let ticks = |first| after.split(' ').skip(first).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>();
+        let seconds = |first| -> Result<f64> { Ok(ticks(first)? as f64 / TICKS_PER_SECOND) };
         let mib = |name: &str| -> Result<f64> {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).context("/proc/PID/status")?;
             Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
         };
-        Ok(Self { cpu_s: ticks as f64 / TICKS_PER_SECOND, peak_mib: mib("VmHWM:")?, now_mib: mib("VmRSS:")? })
+        let (cpu_s, children_cpu_s) = (seconds(11)?, seconds(13)?);
+        Ok(Self { cpu_s, children_cpu_s, peak_mib: mib("VmHWM:")?, now_mib: mib("VmRSS:")? })
     }
 
     /// The CPU seconds since `before`.
@@ -61,10 +65,10 @@ mod tests {
 
     #[test]
     fn the_fields_are_those_of_the_manual() {
-        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 100 1000 10";
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 70 30 20 0 1 0 100 1000 10";
         let usage = Usage::parse(stat, "Name:\ta\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n").unwrap();
         assert!((usage.cpu_s - 3.0).abs() < 1e-9 && (usage.peak_mib - 2.0).abs() < 1e-9);
-        assert!((usage.now_mib - 1.0).abs() < 1e-9);
+        assert!((usage.now_mib - 1.0).abs() < 1e-9 && (usage.children_cpu_s - 1.0).abs() < 1e-9);
     }
 
     #[test]

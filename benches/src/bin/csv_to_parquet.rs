@@ -1,5 +1,5 @@
 //! CSV → validated Parquet: a file of persons through contract, validator and stager, as `gateway/node/src/flows/intake.rs`
-//! does it, with the digest of the payload and the fsync.
+//! does it, with the digest of the payload, the keys in a file and the fsync.
 
 use std::fs::File;
 use std::io::{BufWriter, Read as _, Write as _};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
 use clap::Parser;
-use simpul_benches::{DATASET, Expected, Figures, Lists, People, Usage, descriptor};
+use simpul_benches::{DATASET, Expected, Figures, KeyFile, Lists, People, Usage, descriptor};
 use simpul_core::digest::Digester;
 use simpul_lake::{Lake, Stager};
 use simpul_schemas::{Contract, Format, Limits, Report, Validator};
@@ -69,6 +69,7 @@ fn take(file: &Path, contract: &Arc<Contract>, lake: &Path) -> Result<Run> {
     let (before, started) = (Usage::own()?, Instant::now());
     let mut stager = lake.stage(&dataset, "ukur", "64.02.05.uji/ukur")?;
     let mut validator = Validator::new(Arc::clone(contract), Format::Csv, Limits::default());
+    validator.spill_keys(Box::<KeyFile>::default());
     let (mut input, mut chunk, mut digest) = (File::open(file)?, vec![0; CHUNK], Digester::default());
     loop {
         let read = input.read(&mut chunk)?;

@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Float32Type, Float64Type, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 use simpul_core::delivery::StagedFile;
@@ -327,7 +327,11 @@ pub(crate) fn properties(sample: &RecordBatch) -> Result<WriterProperties> {
             let filtered = identifies && sample.num_rows() >= FILTERED_ROWS;
             properties = properties
                 .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_bloom_filter_enabled(path, filtered);
+                .set_column_bloom_filter_enabled(path.clone(), filtered);
+            if *field.data_type() == DataType::Utf8 {
+                // Lengths apart from the texts: a tenth less work than a length before each text, and every reader knows it.
+                properties = properties.set_column_encoding(path, Encoding::DELTA_LENGTH_BYTE_ARRAY);
+            }
         }
     }
     Ok(properties.build())
