@@ -11,6 +11,7 @@ use crate::header::{HeaderFault, Mapping};
 use crate::keys::LateFault;
 use crate::messages::{self, Words};
 use crate::reader::rows::{KeyFault, Rows, Tag};
+use crate::report::fits::Asked;
 use crate::report::near::{Code, Search};
 use crate::report::{Finding, GROUP_ROWS, GROUP_RUNS, Group, Notice, Severity, satudata, shown, speech};
 
@@ -88,7 +89,14 @@ impl Collector {
     }
 
     /// Counts an error; gives its group if it is to be detailed.
-    fn count(&mut self, rule: Rule, place: Place, fields: &[&Field], row: Option<u64>) -> Option<u32> {
+    fn count(
+        &mut self,
+        contract: &Contract,
+        rule: Rule,
+        place: Place,
+        fields: &[&Field],
+        row: Option<u64>,
+    ) -> Option<u32> {
         let severity = rule.severity();
         let (total, detailed) = match severity {
             Severity::Error => (&mut self.total, self.errors.len()),
@@ -105,7 +113,7 @@ impl Collector {
                 constraint: constraint.map(Into::into),
                 field: only.map(|field| field.name.clone()),
                 title: (!titles.is_empty()).then(|| titles.join(", ")),
-                heading: messages::heading(rule, only),
+                heading: messages::heading(rule, contract, only),
                 count: 0,
                 rows: Vec::new(),
                 ranges: Vec::new(),
@@ -140,7 +148,7 @@ impl Collector {
                 .filter_map(|index| batch.contract.fields.get(*index))
                 .collect(),
         };
-        let detailed = self.count(fault.rule, place, &fields, number);
+        let detailed = self.count(batch.contract, fault.rule, place, &fields, number);
         self.name_across(batch.contract, fault.rule);
         let Some(group) = detailed else { return };
         let (kind, constraint) = fault.rule.words();
@@ -167,10 +175,11 @@ impl Collector {
                 let span = column.map(|column| batch.rows.cell(fault.row as usize, column));
                 let value = span.map(|span| batch.rows.get(span)).unwrap_or_default();
                 finding.value = span.filter(|span| span.tag() != Tag::Missing).map(|_| shown(value));
+                let asked = Asked { contract: batch.contract, field };
                 let typed = span.filter(|_| batch.rows.typed && rule == Rule::Type);
                 typed
                     .and_then(|span| cell_words::cell(field, span.tag(), value))
-                    .unwrap_or_else(|| messages::cell(rule, field, value, batch.first_row(fault)))
+                    .unwrap_or_else(|| messages::cell(rule, asked, value, batch.first_row(fault)))
             }
             _ => self.row_words(batch, fault, &mut finding),
         };
@@ -242,7 +251,13 @@ impl Collector {
             Rule::ForeignKey(key) => self.near(contract, key, &detail),
             _ => Vec::new(),
         };
-        messages::row(fault.rule, contract, &detail, batch.first_row(fault), &near)
+        let words = messages::row(fault.rule, contract, &detail, batch.first_row(fault), &near);
+        match columns {
+            [column] if matches!(fault.rule, Rule::ForeignKey(_)) => {
+                contract.fields.get(*column).map_or(words.clone(), |field| Asked { contract, field }.sound(words))
+            }
+            _ => words,
+        }
     }
 
     /// The codes of the list that are nearest to an unknown one.
@@ -250,14 +265,16 @@ impl Collector {
         let key = contract.foreign_keys.get(usize::from(number));
         let Some(Target::List { table, fields, .. }) = key.map(|key| &key.target) else { return Vec::new() };
         let [field] = fields.as_slice() else { return Vec::new() };
-        self.near.codes(number, table, field, value)
+        let column = key.and_then(|key| key.columns.first()).and_then(|column| contract.fields.get(*column));
+        let accepts = |code: &str| column.is_none_or(|field| Asked { contract, field }.accepts(code));
+        self.near.codes(number, table, field, value, &accepts)
     }
 
     /// A fault of the header, whose labels are given.
     pub(crate) fn header(&mut self, contract: &Contract, fault: &HeaderFault, labels: &[String]) {
         let field = fault.field.and_then(|index| contract.fields.get(index));
         let place = fault.column.map_or(Place::Row, |column| Place::Column(column as u32));
-        let Some(group) = self.count(fault.rule, place, field.as_slice(), None) else { return };
+        let Some(group) = self.count(contract, fault.rule, place, field.as_slice(), None) else { return };
         let (kind, constraint) = fault.rule.words();
         let finding = Finding {
             row: None,
@@ -283,7 +300,7 @@ impl Collector {
         let rule = Rule::ForeignKey(fault.key as u16);
         let columns = key_columns(contract, rule);
         let fields: Vec<&Field> = columns.iter().filter_map(|index| contract.fields.get(*index)).collect();
-        let Some(group) = self.count(rule, Place::Row, &fields, Some(fault.row)) else { return };
+        let Some(group) = self.count(contract, rule, Place::Row, &fields, Some(fault.row)) else { return };
         let first = columns.first().copied();
         let (kind, constraint) = rule.words();
         let source = first.and_then(|first| mapping.sources.get(first).copied().flatten());

@@ -10,13 +10,14 @@ use serde_json::Value;
 use crate::code_list::CodeList;
 use crate::contract::{Contract, Target};
 use crate::field::{Field, Rule};
+use crate::report::fits::Asked;
 use crate::report::near::{self, Code};
 pub(crate) use crate::report::words::Words;
 use crate::report::words::title;
 use crate::report::{Text, codes, corrections, parsers, satudata, shown};
 
 /// The name of a rule.
-pub(crate) fn heading(rule: Rule, field: Option<&Field>) -> Text {
+pub(crate) fn heading(rule: Rule, contract: &Contract, field: Option<&Field>) -> Text {
     let (id, en) = match rule {
         Rule::BlankLabel => ("Judul kolom kosong", "Blank label"),
         Rule::DuplicateLabel => ("Judul kolom kembar", "Duplicate label"),
@@ -41,7 +42,10 @@ pub(crate) fn heading(rule: Rule, field: Option<&Field>) -> Text {
         Rule::JsonSchema => ("Susunan JSON salah", "Wrong JSON structure"),
         Rule::Unique | Rule::PrimaryKey | Rule::UniqueKey(_) => ("Nilai kembar", "Repeated value"),
         Rule::PrimaryKeyNull => ("Kunci kosong", "Empty key"),
-        Rule::ForeignKey(_) => ("Kode tidak dikenal", "Unknown code"),
+        Rule::ForeignKey(key) => match contract.foreign_keys.get(usize::from(key)) {
+            Some(key) if is_name(&key.target) => ("Nama tidak dikenal", "Unknown name"),
+            _ => ("Kode tidak dikenal", "Unknown code"),
+        },
         Rule::Across(_) | Rule::AcrossWarning(_) => ("Aturan antarkolom", "A rule across columns"),
         Rule::Doubt(doubt) => return satudata::doubt_heading(doubt),
     };
@@ -72,17 +76,19 @@ fn type_heading(field: Option<&Field>) -> Text {
 }
 
 /// The words for a cell of a field.
-pub(crate) fn cell(rule: Rule, field: &Field, value: &str, first_row: Option<u64>) -> Words {
+pub(crate) fn cell(rule: Rule, asked: Asked<'_>, value: &str, first_row: Option<u64>) -> Words {
+    let field = asked.field;
     let name = title(field);
-    match rule {
+    let words = match rule {
         Rule::Type => corrections::type_words(field, value),
         Rule::Required => required_hint(field, Words::new(format!("{name} kosong."), format!("{name} is empty."))),
         Rule::MissingCell => Words::new(format!("Sel {name} tidak ada."), format!("There is no cell for {name}."))
             .hint("Periksa tanda pemisah atau kutip di baris ini.", "Check the delimiters and quotes in this row."),
         Rule::Unique => repeated("«{value}»", "“{value}”", first_row),
         Rule::Doubt(doubt) => satudata::doubt_words(doubt, field, value),
-        rule => corrections::constraint_words(rule, field, value),
-    }
+        rule => corrections::constraint_words(rule, asked, value),
+    };
+    asked.sound(words)
 }
 
 fn required_hint(field: &Field, words: Words) -> Words {
@@ -147,24 +153,12 @@ fn foreign_key(contract: &Contract, number: u16, said: &str, near: &[Code]) -> W
     let list = key.map(|key| list_name(&key.list)).unwrap_or_default();
     let itself = key.is_some_and(|key| matches!(key.target, Target::Itself(_)));
     let codes = key.and_then(|key| codes(&key.target));
-    let declared =
-        key.and_then(|key| contract.fields.get(*key.columns.first()?)?.satudata("kodeReferensi")?.get("sistem"));
-    let system = codes.and_then(|codes| codes.system().or(declared.and_then(Value::as_str)));
+    let system = system_of(contract, number);
     if let Some(words) = codes.and_then(|codes| codes::code_words(codes, system, &list, said)) {
         return words;
     }
-    let words = if itself {
-        Words::new("«{value}» tidak ada di tabel ini.", "“{value}” is not in this table.")
-    } else {
-        let (id, en) = system
-            .map(codes::system_name)
-            .map(|system| (format!(" (kode {system})"), format!(" ({system} codes)")))
-            .unwrap_or_default();
-        Words::new(
-            format!("«{{value}}» tidak ada di daftar {}{id}.", list.id),
-            format!("“{{value}}” is not in the list {}{en}.", list.en),
-        )
-    };
+    let Text { id, en } = unlisted(contract, number);
+    let words = Words::new(id, en);
     let named = |code: &Code| match &code.name {
         Some(name) => format!("{} – {name}", shown(&code.code)),
         None => shown(&code.code),
@@ -174,10 +168,10 @@ fn foreign_key(contract: &Contract, number: u16, said: &str, near: &[Code]) -> W
             "Tambahkan baris yang dirujuk, atau perbaiki isinya.",
             "Add the row that is meant, or correct the value.",
         ),
-        [] => words.hint(
-            format!("Cari kode yang benar di daftar {}.", list.id),
-            format!("Look the right code up in the list {}.", list.en),
-        ),
+        [] => {
+            let Text { id, en } = look_up(contract, number);
+            words.hint(id, en)
+        }
         [Code { code, name: Some(name) }] => words
             .guess(format!("Maksud Anda {{fixed}} – {name}?"), format!("Did you mean {{fixed}} – {name}?"))
             .fix(code),
@@ -190,6 +184,56 @@ fn foreign_key(contract: &Contract, number: u16, said: &str, near: &[Code]) -> W
             )
         }
     }
+}
+
+/// What is wrong with a value that the list of a foreign key does not have.
+pub(crate) fn unlisted(contract: &Contract, number: u16) -> Text {
+    let Some(key) = contract.foreign_keys.get(usize::from(number)) else { return Text::default() };
+    if matches!(key.target, Target::Itself(_)) {
+        return Text::fixed("«{value}» tidak ada di tabel ini.", "“{value}” is not in this table.");
+    }
+    let list = list_name(&key.list);
+    let (id, en) = system_of(contract, number)
+        .map(codes::system_name)
+        .map(|system| (format!(" (kode {system})"), format!(" ({system} codes)")))
+        .unwrap_or_default();
+    Text::new(
+        format!("«{{value}}» tidak ada di daftar {}{id}.", list.id),
+        format!("“{{value}}” is not in the list {}{en}.", list.en),
+    )
+}
+
+/// The system of codes that a key holds, as its list or its column declares it.
+fn system_of(contract: &Contract, number: u16) -> Option<&str> {
+    let key = contract.foreign_keys.get(usize::from(number))?;
+    let codes = codes(&key.target)?;
+    let declared = || contract.fields.get(*key.columns.first()?)?.satudata("kodeReferensi")?.get("sistem")?.as_str();
+    codes.system().or_else(declared)
+}
+
+/// Where the right value is found.
+fn look_up(contract: &Contract, number: u16) -> Text {
+    let Some(key) = contract.foreign_keys.get(usize::from(number)) else { return Text::default() };
+    let list = list_name(&key.list);
+    let (what, what_en) = if is_name(&key.target) { ("nama", "name") } else { ("kode", "code") };
+    let shipped = matches!(&key.target, Target::List { table, .. } if table.code_list().is_some());
+    let command = shown(key.list.split(' ').next().unwrap_or_default());
+    match shipped {
+        true => Text::new(
+            format!("Cari {what} yang benar di daftar {}: simpul codelist show {command}", list.id),
+            format!("Look the right {what_en} up in the list {}: simpul codelist show {command}", list.en),
+        ),
+        false => Text::new(
+            format!("Cari {what} yang benar di daftar {}.", list.id),
+            format!("Look the right {what_en} up in the list {}.", list.en),
+        ),
+    }
+}
+
+/// Whether the list is looked up by its names.
+fn is_name(target: &Target) -> bool {
+    let Target::List { fields, .. } = target else { return false };
+    matches!(fields.as_slice(), [field] if field == "name" || field.starts_with("nama"))
 }
 
 /// The code list whose codes a key has to hold.
@@ -348,12 +392,12 @@ fn delimiter_hint(contract: &Contract, labels: &[String]) -> Option<Text> {
     let name = |mark: &str, tab: &str| if mark == "\t" { tab.to_owned() } else { shown(mark) };
     Some(Text::new(
         format!(
-            "Berkas memakai pemisah «{}», standar data memakai «{}». Simpan ulang dengan pemisah itu.",
+            "Berkas memakai pemisah «{}», standar data memakai «{}». Simpan ulang dengan pemisah yang kedua.",
             name(found, "tabulator"),
             name(declared, "tabulator")
         ),
         format!(
-            "The file divides by “{}”, the contract by “{}”. Save it again with that delimiter.",
+            "The file uses “{}” as its delimiter, the contract “{}”. Save it again with the latter.",
             name(found, "tab"),
             name(declared, "tab")
         ),

@@ -7,6 +7,7 @@ mod choices;
 pub(crate) mod codes;
 pub(crate) mod corrections;
 mod dates;
+pub(crate) mod fits;
 mod list;
 pub(crate) mod near;
 mod numbers;

@@ -1,7 +1,7 @@
 //! The words of the `satudata` extension: identifiers, doubts about them, rules across columns.
 
-use super::Text;
 use super::words::Words;
+use super::{Text, choices};
 use crate::field::Field;
 use crate::form::Form;
 use crate::lexical::identity::{Doubt, Identity, is_shortened};
@@ -33,6 +33,11 @@ pub(crate) fn identity_words(identity: Identity, value: &str) -> Words {
             "Lembar kerja menyimpannya sebagai bilangan dan membuang angka belakangnya. Format kolom sebagai Teks, lalu ambil lagi dari sumbernya.",
             "A spreadsheet stored it as a number and dropped its last digits. Format the column as text and take it from its source again.",
         );
+    }
+    if matches!(identity, Identity::Nik | Identity::Nkk)
+        && let Some(Text { id, en }) = choices::miscounted(value, |text| identity.accepts(text))
+    {
+        return words.telling(id, en);
     }
     words
 }

@@ -216,6 +216,65 @@ fn words_about_choices_and_forms() {
 }
 
 #[test]
+fn no_suggestion_changes_a_number_or_is_refused_itself() {
+    let grouped = |more: Value| {
+        let mut field = json!({"name": "n", "type": "integer", "groupChar": "."});
+        more.as_object().into_iter().flatten().for_each(|(name, value)| field[name] = value.clone());
+        field
+    };
+    let counts = [
+        "16 ribu",
+        "3,5 juta",
+        "3.500 juta",
+        "16k jiwa",
+        "25.0000",
+        "19.5",
+        "9.0",
+        "0.0",
+        "3.500.00",
+        "10,000",
+        "16 unit",
+    ];
+    let choice = json!({"name": "s", "type": "integer", "categories": [{"value": 1, "label": "Kuat"}, {"value": 2, "label": "Lemah"}],
+        "constraints": {"enum": [1, 2]}});
+    let sex = json!({"name": "jk", "type": "string", "constraints": {"enum": ["L", "P"]},
+        "categories": [{"value": "L", "label": "Laki-laki"}, {"value": "P", "label": "Perempuan"}]});
+    let bare_sex = json!({"name": "jk", "type": "string", "constraints": {"enum": ["L", "P"]}});
+    let nik = json!({"name": "nik", "type": "string", "constraints": {"pattern": "[0-9]{16}"}});
+    let zone = json!({"name": "w", "type": "datetime", "format": "%d %B %Y %H:%M%z", "satudata": {"bahasa": "id"}});
+    let area = json!([{"name": "kode", "type": "string", "example": "64.02.05",
+        "constraints": {"pattern": "[0-9]{2}(\\.[0-9]{2}){0,2}"}}]);
+    let keys = json!({"foreignKeys": [{"fields": ["kode"], "reference":
+        {"package": "urn:satudata:ref:wilayah@2025-1", "resource": "wilayah", "fields": ["kode"]}}]});
+    let listed = contract(area, keys, json!({"delimiter": "\t", "quoteChar": "\u{1}"}));
+    both(
+        "suggestions",
+        &[
+            ("counts", cells(grouped(json!({})), &counts)),
+            ("counts up to 50", cells(grouped(json!({"constraints": {"maximum": 50}})), &["9.0", "19.5", "51,0"])),
+            ("a column in millions", cells(grouped(json!({"satudata": {"satuan": "juta rupiah"}})), &["16 juta"])),
+            (
+                "numbers",
+                cells(
+                    json!({"name": "n", "type": "number", "decimalChar": ","}),
+                    &["3,5 juta", "0,25 ribu", "2,125 rb"],
+                ),
+            ),
+            ("a choice", cells(choice, &["0.0", "1.0", "Lemah"])),
+            ("labels", cells(sex, &["Perempuan", "laki-laki", "Wanita", "p", "X"])),
+            ("no labels", cells(bare_sex, &["Perempuan", "Pria", "Putri"])),
+            ("identity", cells(nik, &["640205410780001", "64020541078000", "64020541078000011"])),
+            (
+                "identity by format",
+                cells(json!({"name": "n", "type": "string", "satudata": {"format": "nik"}}), &["640205410780001"]),
+            ),
+            ("leading zeros of a list", csv(&listed, "kode\n0\n4\n64.02.05 \n64.02.77 \n6402052001\n")),
+            ("zone", cells(zone, &["20 Januari 2025 07:25", "20 Januari 2025 07:25 WITA", "20/01/2025 07:25"])),
+        ],
+    );
+}
+
+#[test]
 fn words_about_rows_and_keys() {
     let fields = json!([
         {"name": "kode", "title": "Kode wilayah", "type": "string", "constraints": {"required": true}},
