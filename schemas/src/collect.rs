@@ -12,11 +12,16 @@ use crate::keys::LateFault;
 use crate::messages::{self, Words};
 use crate::reader::rows::{KeyFault, Rows, Tag};
 use crate::report::fits::Asked;
+use crate::report::labels::{self, Header};
 use crate::report::near::{Code, Search};
+use crate::report::words::title;
 use crate::report::{Finding, GROUP_ROWS, GROUP_RUNS, Group, Notice, Severity, satudata, shown, speech};
 
 /// Cells that the message about a rule across columns shows.
 const SHOWN_COLUMNS: usize = 8;
+
+/// The place of errors that others already say: they are counted by themselves.
+const IMPLIED: Place = Place::Column(u32::MAX);
 
 /// Errors as they are found.
 pub(crate) struct Collector {
@@ -38,6 +43,8 @@ pub(crate) struct Batch<'a> {
     pub(crate) mapping: &'a Mapping,
     pub(crate) rows: &'a Rows,
     pub(crate) first_rows: &'a [(Fault, u64)],
+    /// The faults of the batch, sorted.
+    pub(crate) faults: &'a [Fault],
 }
 
 impl Batch<'_> {
@@ -67,6 +74,18 @@ impl Batch<'_> {
         texts.join(", ")
     }
 
+    /// Whether a primary key is null because the row is blank or its cells are wrong, which is said of them.
+    fn null_is_implied(&self, fault: &Fault) -> bool {
+        let has = |column: usize, rule| {
+            let wanted = Fault { row: fault.row, place: Place::Field(column as u32), rule };
+            self.faults.binary_search(&wanted).is_ok()
+        };
+        let said = |column: &usize| has(*column, Rule::Type) || has(*column, Rule::Required);
+        fault.rule == Rule::PrimaryKeyNull
+            && (self.rows.rows.get(fault.row as usize).is_some_and(|info| info.blank)
+                || self.contract.primary_key.iter().any(said))
+    }
+
     fn first_row(&self, fault: &Fault) -> Option<u64> {
         let at = self.first_rows.binary_search_by(|(known, _)| known.cmp(fault)).ok()?;
         self.first_rows.get(at).map(|(_, row)| *row)
@@ -88,13 +107,12 @@ impl Collector {
         }
     }
 
-    /// Counts an error; gives its group if it is to be detailed.
+    /// Counts an error about these fields; gives its group if it is to be detailed.
     fn count(
         &mut self,
-        contract: &Contract,
-        rule: Rule,
-        place: Place,
-        fields: &[&Field],
+        (contract, mapping): (&Contract, &Mapping),
+        (rule, place): (Rule, Place),
+        fields: &[usize],
         row: Option<u64>,
     ) -> Option<u32> {
         let severity = rule.severity();
@@ -106,19 +124,22 @@ impl Collector {
         let groups = &mut self.groups;
         let index = *self.index.entry((rule, place)).or_insert_with(|| {
             let (kind, constraint) = rule.words();
-            let only = if let [field] = fields { Some(*field) } else { None };
-            let titles: Vec<&str> = fields.iter().map(|field| field.title.as_deref().unwrap_or(&field.name)).collect();
+            let named: Vec<&Field> = fields.iter().filter_map(|index| contract.fields.get(*index)).collect();
+            let only = if let [field] = named.as_slice() { Some(*field) } else { None };
+            let titles: Vec<&str> = named.iter().map(|field| field.title.as_deref().unwrap_or(&field.name)).collect();
             groups.push(Group {
                 kind: kind.into(),
                 constraint: constraint.map(Into::into),
                 field: only.map(|field| field.name.clone()),
                 title: (!titles.is_empty()).then(|| titles.join(", ")),
+                label: mapping.other_label(contract, fields),
                 heading: messages::heading(rule, contract, only),
                 count: 0,
                 rows: Vec::new(),
                 ranges: Vec::new(),
                 more: false,
                 severity,
+                implied: place == IMPLIED,
             });
             groups.len() - 1
         });
@@ -140,15 +161,13 @@ impl Collector {
         let index = batch.field(fault.place);
         let field = index.and_then(|index| batch.contract.fields.get(index));
         // Cells beyond the header belong to no column that anyone could name.
-        let place = if fault.rule == Rule::ExtraCell { Place::Row } else { fault.place };
-        let fields: Vec<&Field> = match field {
-            Some(field) => vec![field],
-            None => key_columns(batch.contract, fault.rule)
-                .iter()
-                .filter_map(|index| batch.contract.fields.get(*index))
-                .collect(),
+        let place = match fault.rule {
+            Rule::ExtraCell => Place::Row,
+            _ if batch.null_is_implied(fault) => IMPLIED,
+            _ => fault.place,
         };
-        let detailed = self.count(batch.contract, fault.rule, place, &fields, number);
+        let fields = index.as_ref().map_or_else(|| key_columns(batch.contract, fault.rule), std::slice::from_ref);
+        let detailed = self.count((batch.contract, batch.mapping), (fault.rule, place), fields, number);
         self.name_across(batch.contract, fault.rule);
         let Some(group) = detailed else { return };
         let (kind, constraint) = fault.rule.words();
@@ -245,12 +264,19 @@ impl Collector {
         if let Some(across) = across_rule(contract, fault.rule) {
             finding.value = Some(across_cells(batch, row, across.columns()));
             finding.constraint = Some(across.name.clone().into());
-            return satudata::across(&across.message);
+            let number = |column: usize| {
+                let cell = batch.rows.cell(row, batch.mapping.sources.get(column).copied().flatten()?);
+                Some((batch.rows.get(cell), cell.tag()))
+            };
+            return satudata::across(across, contract, &number);
         }
         let near = match fault.rule {
             Rule::ForeignKey(key) => self.near(contract, key, &detail),
             _ => Vec::new(),
         };
+        if batch.null_is_implied(fault) {
+            return messages::implied_null();
+        }
         let words = messages::row(fault.rule, contract, &detail, batch.first_row(fault), &near);
         match columns {
             [column] if matches!(fault.rule, Rule::ForeignKey(_)) => {
@@ -270,11 +296,27 @@ impl Collector {
         self.near.codes(number, table, field, value, &accepts)
     }
 
-    /// A fault of the header, whose labels are given.
-    pub(crate) fn header(&mut self, contract: &Contract, fault: &HeaderFault, labels: &[String]) {
+    /// The faults of a header. Says whether none of its labels means anything.
+    pub(crate) fn header(&mut self, contract: &Contract, mapping: &Mapping) -> bool {
+        let header = Header::new(contract, mapping);
+        for fault in &mapping.faults {
+            self.header_fault(contract, mapping, &header, fault);
+        }
+        header.is_lost()
+    }
+
+    fn header_fault(&mut self, contract: &Contract, mapping: &Mapping, header: &Header<'_>, fault: &HeaderFault) {
         let field = fault.field.and_then(|index| contract.fields.get(index));
         let place = fault.column.map_or(Place::Row, |column| Place::Column(column as u32));
-        let Some(group) = self.count(contract, fault.rule, place, field.as_slice(), None) else { return };
+        let detailed = self.count((contract, mapping), (fault.rule, place), fault.field.as_slice(), None);
+        let group = self.index.get(&(fault.rule, place)).and_then(|index| self.groups.get_mut(*index));
+        if let Some(group) = group {
+            group.implied |= header.is_implied(fault);
+            if header.is_renamed(fault) {
+                group.heading = labels::renamed_heading();
+            }
+        }
+        let Some(group) = detailed else { return };
         let (kind, constraint) = fault.rule.words();
         let finding = Finding {
             row: None,
@@ -292,15 +334,15 @@ impl Collector {
             masked: false,
             group,
         };
-        self.push(finding, messages::header(fault.rule, contract, field, &fault.label, labels));
+        self.push(finding, header.words(fault));
     }
 
     /// A reference of the table to itself that nothing answered.
     pub(crate) fn late(&mut self, contract: &Contract, mapping: &Mapping, fault: &LateFault) {
         let rule = Rule::ForeignKey(fault.key as u16);
         let columns = key_columns(contract, rule);
-        let fields: Vec<&Field> = columns.iter().filter_map(|index| contract.fields.get(*index)).collect();
-        let Some(group) = self.count(contract, rule, Place::Row, &fields, Some(fault.row)) else { return };
+        let detailed = self.count((contract, mapping), (rule, Place::Row), columns, Some(fault.row));
+        let Some(group) = detailed else { return };
         let first = columns.first().copied();
         let (kind, constraint) = rule.words();
         let source = first.and_then(|first| mapping.sources.get(first).copied().flatten());
@@ -346,11 +388,12 @@ fn across_rule(contract: &Contract, rule: Rule) -> Option<&AcrossRule> {
     }
 }
 
-/// The cells that a rule across columns looked at, by the names that the rule has for them.
+/// The cells that a rule across columns looked at, by the labels that the file has for them.
 fn across_cells(batch: Batch<'_>, row: usize, columns: &[usize]) -> String {
     let cells = columns.iter().take(SHOWN_COLUMNS).filter_map(|index| {
         let value = shown(&batch.key_text(row, &[*index]));
-        let name = &batch.contract.fields.get(*index)?.name;
+        let field = batch.contract.fields.get(*index)?;
+        let name = batch.mapping.label(*index).map_or_else(|| title(field), shown);
         Some(format!("{name} = {}", if value.is_empty() { "∅" } else { &value }))
     });
     let more = if columns.len() > SHOWN_COLUMNS { ", …" } else { "" };
@@ -377,5 +420,5 @@ pub(crate) const fn key_rule(fault: &KeyFault) -> Rule {
 /// A file that lacks its header has the first person in the place of the labels, so a label that is near to no field may be
 /// anything.
 fn may_be_a_value(contract: &Contract, label: &str) -> bool {
-    contract.fields.iter().any(|field| field.personal) && messages::nearest_field(contract, label).is_none()
+    contract.fields.iter().any(|field| field.personal) && !labels::is_known(contract, label)
 }

@@ -11,10 +11,10 @@ use crate::code_list::CodeList;
 use crate::contract::{Contract, Target};
 use crate::field::{Field, Rule};
 use crate::report::fits::Asked;
-use crate::report::near::{self, Code};
+use crate::report::near::Code;
 pub(crate) use crate::report::words::Words;
 use crate::report::words::title;
-use crate::report::{Text, codes, corrections, parsers, satudata, shown};
+use crate::report::{Text, codes, corrections, labels, parsers, satudata, shown};
 
 /// The name of a rule.
 pub(crate) fn heading(rule: Rule, contract: &Contract, field: Option<&Field>) -> Text {
@@ -135,8 +135,8 @@ pub(crate) fn row(rule: Rule, contract: &Contract, said: &str, first_row: Option
         Rule::UnknownKey => {
             let words =
                 Words::new("Nama «{value}» tidak ada dalam standar data.", "The contract has no field “{value}”.");
-            match nearest_field(contract, said) {
-                Some((field, _)) => words.guess("Maksud Anda «{fixed}»?", "Did you mean “{fixed}”?").fix(&field.name),
+            match labels::nearest_field(contract, said) {
+                Some(field) => words.guess("Maksud Anda «{fixed}»?", "Did you mean “{fixed}”?").fix(&field.name),
                 None => words.hint("Hapus nama itu.", "Delete that name."),
             }
         }
@@ -146,6 +146,15 @@ pub(crate) fn row(rule: Rule, contract: &Contract, said: &str, first_row: Option
         }
         _ => Words::default(),
     }
+}
+
+/// The words for a row without a primary key where another error of the row says why.
+pub(crate) fn implied_null() -> Words {
+    Words::new(
+        "Kunci utama tidak terbaca karena kesalahan lain di baris ini.",
+        "The primary key cannot be read because of another error in this row.",
+    )
+    .hint("Perbaiki kesalahan itu.", "Correct that error.")
 }
 
 fn foreign_key(contract: &Contract, number: u16, said: &str, near: &[Code]) -> Words {
@@ -264,142 +273,4 @@ pub(crate) fn extra_cell(present: u32, width: usize) -> Words {
         format!("This row has {present} {}, the header has {width}.", plural(present as usize)),
     )
     .hint("Periksa tanda pemisah atau kutip di baris ini.", "Check the delimiters and quotes in this row.")
-}
-
-/// The words for a fault of the header. `labels` is the whole header.
-pub(crate) fn header(rule: Rule, contract: &Contract, field: Option<&Field>, label: &str, labels: &[String]) -> Words {
-    // A column without a label is one too many by its name and one without a name by its look: a person sees the latter.
-    let rule = if rule == Rule::ExtraLabel && label.trim().is_empty() { Rule::BlankLabel } else { rule };
-    let words = header_sentence(rule, field);
-    if let Some(hint) = delimiter_hint(contract, labels) {
-        return words.hint(hint.id, hint.en);
-    }
-    match rule {
-        Rule::MissingLabel => missing_label(words, contract, field, labels),
-        Rule::IncorrectLabel => match field {
-            Some(field) if same_label(field, label) || near_label(field, label) => {
-                words.hint("Ganti judulnya menjadi «{fixed}».", "Change the label to “{fixed}”.").fix(&field.name)
-            }
-            _ => words.hint(
-                "Susun kolom seperti urutan dalam standar data.",
-                "Put the columns in the order of the contract.",
-            ),
-        },
-        Rule::ExtraLabel => match nearest_field(contract, label) {
-            Some((field, true)) => {
-                words.hint("Ganti judulnya menjadi «{fixed}».", "Change the label to “{fixed}”.").fix(&field.name)
-            }
-            Some((field, false)) => words.guess("Maksud Anda «{fixed}»?", "Did you mean “{fixed}”?").fix(&field.name),
-            None => words.hint("Hapus kolom ini dari berkas.", "Delete this column from the file."),
-        },
-        Rule::BlankLabel => match field {
-            Some(field) => words.hint("Tulis judul «{fixed}».", "Write the label “{fixed}”.").fix(&field.name),
-            None => words.hint(
-                "Hapus kolom tanpa judul, atau beri judul.",
-                "Delete the column without a label, or give it one.",
-            ),
-        },
-        Rule::DuplicateLabel => words.hint("Hapus salah satu kolom itu.", "Delete one of these columns."),
-        _ => words.hint(
-            "Pastikan baris judul ada dan tertulis seperti dalam standar data.",
-            "Make sure that the header is there and reads as in the contract.",
-        ),
-    }
-}
-
-fn header_sentence(rule: Rule, field: Option<&Field>) -> Words {
-    let label = field.map(|field| shown(&field.name)).unwrap_or_default();
-    match rule {
-        Rule::BlankLabel => Words::new("Judul kolom kosong.", "The label is blank."),
-        Rule::DuplicateLabel => {
-            Words::new("Judul «{value}» lebih dari sekali.", "The label “{value}” stands more than once.")
-        }
-        Rule::IncorrectLabel => Words::new(
-            format!("Judul «{{value}}»; di tempat ini seharusnya «{label}»."),
-            format!("The label is “{{value}}”; here it should be “{label}”."),
-        ),
-        Rule::MissingLabel => {
-            let name = field.map(title).unwrap_or_default();
-            let known = if name == label { name } else { format!("{name} («{label}»)") };
-            let known_en = known.replace('«', "“").replace('»', "”");
-            Words::new(format!("Kolom {known} tidak ditemukan."), format!("The column {known_en} was not found."))
-        }
-        Rule::ExtraLabel => {
-            Words::new("Kolom «{value}» tidak ada dalam standar data.", "The contract has no column “{value}”.")
-        }
-        _ => Words::new("Tidak ada kolom yang dikenal dalam berkas ini.", "The file has no known column."),
-    }
-}
-
-/// The label that stands for a missing column, if one of those that no field has does.
-fn missing_label(words: Words, contract: &Contract, field: Option<&Field>, labels: &[String]) -> Words {
-    let unknown = labels
-        .iter()
-        .filter(|label| !contract.fields.iter().any(|field| crate::header::names(field, label, &contract.layout)));
-    let mut unknown = unknown.filter(|label| !label.trim().is_empty());
-    let near = field.and_then(|field| unknown.find(|label| same_label(field, label) || near_label(field, label)));
-    let name = field.map(|field| shown(&field.name)).unwrap_or_default();
-    match near {
-        // The label is one that is meant for this field, so it is no value of a row.
-        Some(near) => {
-            let near = shown(near);
-            words.hint(
-                format!("Mungkin kolom «{near}»; ganti judulnya menjadi «{name}»."),
-                format!("Perhaps the column “{near}”; change its label to “{name}”."),
-            )
-        }
-        None => words
-            .hint(format!("Tambahkan kolom dengan judul «{name}»."), format!("Add a column with the label “{name}”.")),
-    }
-}
-
-/// A label that is the name, title or an earlier name of the field but for case, marks and spaces.
-fn same_label(field: &Field, label: &str) -> bool {
-    let wanted = near::folded(label);
-    let tight = |text: &str| near::folded(text).replace(' ', "");
-    !wanted.is_empty() && known_as(field).any(|name| tight(name) == wanted.replace(' ', ""))
-}
-
-fn near_label(field: &Field, label: &str) -> bool {
-    let wanted = near::folded(label);
-    let limit = near::EDITS.min(wanted.chars().count() / 3);
-    known_as(field).any(|name| near::distance(&wanted, &near::folded(name), limit).is_some())
-}
-
-fn known_as(field: &Field) -> impl Iterator<Item = &str> {
-    let aliases = field.satudata("alias").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    std::iter::once(field.name.as_str()).chain(field.title.as_deref()).chain(aliases)
-}
-
-/// The field that a label means, and whether it is the same but for case, marks and spaces.
-pub(crate) fn nearest_field<'c>(contract: &'c Contract, label: &str) -> Option<(&'c Field, bool)> {
-    let same = contract.fields.iter().find(|field| same_label(field, label)).map(|field| (field, true));
-    same.or_else(|| contract.fields.iter().find(|field| near_label(field, label)).map(|field| (field, false)))
-}
-
-/// One label that holds all names, divided by another delimiter, is the commonest mistake.
-fn delimiter_hint(contract: &Contract, labels: &[String]) -> Option<Text> {
-    let [label] = labels else { return None };
-    let declared = &contract.layout.dialect.delimiter;
-    let known = |part: &str| {
-        contract.fields.iter().any(|field| crate::header::names(field, part.trim().trim_matches('"'), &contract.layout))
-    };
-    let divided = |mark: &str| {
-        let parts = label.split(mark);
-        parts.clone().filter(|part| known(part)).count() > 1 || contract.fields.len() > 2 && parts.count() > 2
-    };
-    let found = [";", "\t", "|", ","].into_iter().find(|mark| mark != declared && divided(mark))?;
-    let name = |mark: &str, tab: &str| if mark == "\t" { tab.to_owned() } else { shown(mark) };
-    Some(Text::new(
-        format!(
-            "Berkas memakai pemisah «{}», standar data memakai «{}». Simpan ulang dengan pemisah yang kedua.",
-            name(found, "tabulator"),
-            name(declared, "tabulator")
-        ),
-        format!(
-            "The file uses “{}” as its delimiter, the contract “{}”. Save it again with the latter.",
-            name(found, "tab"),
-            name(declared, "tab")
-        ),
-    ))
 }

@@ -8,6 +8,7 @@ pub(crate) mod codes;
 pub(crate) mod corrections;
 mod dates;
 pub(crate) mod fits;
+pub(crate) mod labels;
 mod list;
 pub(crate) mod near;
 mod numbers;
@@ -225,6 +226,9 @@ pub struct Group {
     pub field: Option<String>,
     /// What a person calls the column.
     pub title: Option<String>,
+    /// The label that the file has for it, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// The name of the rule.
     pub heading: Text,
     /// How many, all of them.
@@ -240,6 +244,9 @@ pub struct Group {
     /// How much it weighs.
     #[serde(default)]
     pub severity: Severity,
+    /// Other groups already say it: a page for people leaves it out.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub implied: bool,
 }
 
 /// Something to know that is no error.
@@ -377,8 +384,15 @@ fn group_json(group: &Group, lang: Lang) -> Value {
         "title": group.title.as_deref().map(shown), "heading": group.heading.get(lang), "count": group.count,
         "rows": group.rows, "ranges": group.ranges, "more": group.more,
     });
-    if let (Some(object), Severity::Warning) = (object.as_object_mut(), group.severity) {
-        object.insert("severity".to_owned(), "warning".into());
+    let Some(members) = object.as_object_mut() else { return object };
+    if group.severity == Severity::Warning {
+        members.insert("severity".to_owned(), "warning".into());
+    }
+    if let Some(label) = &group.label {
+        members.insert("label".to_owned(), shown(label).into());
+    }
+    if group.implied {
+        members.insert("implied".to_owned(), true.into());
     }
     object
 }

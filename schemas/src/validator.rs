@@ -27,7 +27,7 @@ use crate::reader::csv::{CsvLimits, CsvReader, Scan};
 use crate::reader::decode::{DecodeStop, Decoder, TextEncoding};
 use crate::reader::json::{JsonLimits, JsonReader, Names, Step};
 use crate::reader::rows::{KeyFault, MAX_SPAN, Rows, Span, Tag};
-use crate::report::{Fatal, Finding, Lang, Notice, Report, Stats, Text, speech};
+use crate::report::{Fatal, Finding, Lang, Notice, Report, Stats, Text, labels, speech};
 use sheets::CellInput;
 
 /// How a file is written.
@@ -165,6 +165,8 @@ struct Core {
     mapping: Option<Mapping>,
     /// The header does not fit, and nobody has looked yet whether it stands further down.
     header_fails: bool,
+    /// None of its labels means anything.
+    header_lost: bool,
     keys: Keys,
     collector: Collector,
     faults: Vec<Fault>,
@@ -231,6 +233,7 @@ impl Validator {
                 keep_bad: false,
                 mapping,
                 header_fails: false,
+                header_lost: false,
                 faults: Vec::new(),
                 doubts: Vec::new(),
                 first_rows: Vec::new(),
@@ -742,9 +745,7 @@ impl Core {
     }
 
     fn set_mapping(&mut self, mapping: Mapping) -> Result<(), Fatal> {
-        for fault in &mapping.faults {
-            self.collector.header(&self.contract, fault, &mapping.labels);
-        }
+        self.header_lost = self.collector.header(&self.contract, &mapping);
         self.header_fails = !mapping.faults.is_empty();
         self.mapping = Some(mapping);
         Ok(())
@@ -765,6 +766,9 @@ impl Core {
                 format!("Judul kolom tampaknya ada di baris {row}. Hapus baris-baris di atasnya, lalu periksa lagi."),
                 format!("The column labels seem to stand in row {row}. Delete the rows above it, then check again."),
             );
+        } else if self.header_lost {
+            let Text { id, en } = labels::wrong_table(&self.contract);
+            self.notice("wrong-table", id.into_owned(), en.into_owned());
         }
         if self.purpose == Purpose::Land { Err(fatal::header()) } else { Ok(()) }
     }
@@ -809,7 +813,7 @@ impl Core {
             faults.sort_unstable();
             self.first_rows.sort_unstable();
         }
-        let batch = Batch { contract: &contract, mapping, rows, first_rows: &self.first_rows };
+        let batch = Batch { contract: &contract, mapping, rows, first_rows: &self.first_rows, faults: &faults };
         for fault in &faults {
             self.collector.fault(batch, fault);
         }

@@ -325,7 +325,8 @@ fn has_digit(text: &str) -> bool {
     text.bytes().filter(u8::is_ascii_digit).count() * 2 >= text.len()
 }
 
-fn regroup(digits: &str, group: &str) -> String {
+/// Digits with that mark between their thousands.
+pub(super) fn regroup(digits: &str, group: &str) -> String {
     let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |digits| ("-", digits));
     let mut out = sign.to_owned();
     for (index, digit) in digits.chars().enumerate() {
