@@ -14,6 +14,7 @@ use crate::reader::rows::{KeyFault, Rows, Tag};
 use crate::report::fits::Asked;
 use crate::report::labels::{self, Header};
 use crate::report::near::{Code, Search};
+use crate::report::strays::Stray;
 use crate::report::words::title;
 use crate::report::{Finding, GROUP_ROWS, GROUP_RUNS, Group, Notice, Severity, satudata, shown, speech};
 
@@ -22,6 +23,9 @@ const SHOWN_COLUMNS: usize = 8;
 
 /// The place of errors that others already say: they are counted by themselves.
 const IMPLIED: Place = Place::Column(u32::MAX);
+
+/// Rows that are named for being no data.
+const STRAYS: usize = 10;
 
 /// Errors as they are found.
 pub(crate) struct Collector {
@@ -34,6 +38,7 @@ pub(crate) struct Collector {
     pub(crate) warned: u64,
     index: HashMap<(Rule, Place), usize>,
     near: Search,
+    strays: usize,
 }
 
 /// One batch while its faults are put in words.
@@ -74,6 +79,18 @@ impl Batch<'_> {
         texts.join(", ")
     }
 
+    /// What a row that has errors seems to be, if not data.
+    fn stray(&self, row: u32, faults: &[Fault]) -> Option<Stray> {
+        let cells: Vec<&str> =
+            (0..self.rows.width).map(|column| self.rows.get(self.rows.cell(row as usize, column))).collect();
+        let first = cells.iter().position(|cell| !cell.trim().is_empty())?;
+        let lacking = faults.iter().any(|fault| {
+            matches!(fault.rule, Rule::Required | Rule::PrimaryKeyNull | Rule::MissingCell)
+                || self.column(fault.place) == Some(first)
+        });
+        Stray::of(&cells, &self.mapping.labels, lacking)
+    }
+
     /// Whether a primary key is null because the row is blank or its cells are wrong, which is said of them.
     fn null_is_implied(&self, fault: &Fault) -> bool {
         let has = |column: usize, rule| {
@@ -104,6 +121,7 @@ impl Collector {
             warned: 0,
             index: HashMap::new(),
             near: Search::default(),
+            strays: 0,
         }
     }
 
@@ -153,6 +171,21 @@ impl Collector {
             }
         }
         (detailed < self.limit).then(|| u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    /// Names the first rows of a batch that seem to be no data.
+    pub(crate) fn strays(&mut self, batch: Batch<'_>) {
+        for faults in batch.faults.chunk_by(|one, other| one.row == other.row) {
+            if self.strays >= STRAYS {
+                return;
+            }
+            let Some(row) = faults.first().map(|fault| fault.row) else { continue };
+            let info = batch.rows.rows.get(row as usize).filter(|info| !info.blank && !info.unreadable);
+            if let (Some(info), Some(stray)) = (info, batch.stray(row, faults)) {
+                self.strays += 1;
+                self.notices.push(Notice { code: "row-is-no-data".into(), message: stray.words(info.number) });
+            }
+        }
     }
 
     /// A fault of a batch.
@@ -280,7 +313,9 @@ impl Collector {
         let words = messages::row(fault.rule, contract, &detail, batch.first_row(fault), &near);
         match columns {
             [column] if matches!(fault.rule, Rule::ForeignKey(_)) => {
-                contract.fields.get(*column).map_or(words.clone(), |field| Asked { contract, field }.sound(words))
+                let field = contract.fields.get(*column);
+                let words = field.map_or(words.clone(), |field| Asked { contract, field }.sound(words));
+                words.unseen(&detail)
             }
             _ => words,
         }

@@ -88,7 +88,13 @@ pub(crate) fn cell(rule: Rule, asked: Asked<'_>, value: &str, first_row: Option<
         Rule::Doubt(doubt) => satudata::doubt_words(doubt, field, value),
         rule => corrections::constraint_words(rule, asked, value),
     };
-    asked.sound(words)
+    let words = asked.sound(words);
+    match rule {
+        Rule::Type | Rule::Pattern | Rule::Enum | Rule::Categories | Rule::MinLength | Rule::MaxLength => {
+            words.unseen(value)
+        }
+        _ => words,
+    }
 }
 
 fn required_hint(field: &Field, words: Words) -> Words {

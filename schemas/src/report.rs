@@ -17,6 +17,7 @@ pub(crate) mod parsers;
 pub(crate) mod rejected;
 pub(crate) mod satudata;
 pub(crate) mod speech;
+pub(crate) mod strays;
 #[cfg(test)]
 mod tests;
 pub(crate) mod words;
@@ -439,13 +440,13 @@ pub fn shown(value: &str) -> String {
             break;
         }
         match c {
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
+            '\n' | '\r' => out.push('↵'),
+            // Spaces of other kinds look like spaces, and the sentence says what they are.
+            '\t' | '\u{a0}' | '\u{2007}' | '\u{202f}' => out.push(' '),
             // Controls, marks that turn the direction of writing and what nobody sees could disguise a value.
             c if c.is_control()
                 || near::is_invisible(c)
-                || matches!(c, '\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}') =>
+                || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}') =>
             {
                 out.extend(c.escape_unicode());
             }

@@ -605,11 +605,11 @@ fn detect_delimiter(csv: &mut CsvInput, core: &mut Core, last: bool) -> bool {
             let mut dialect = csv.reader.dialect().clone();
             dialect.delimiter = delimiter.to_owned();
             csv.reader.set_dialect(dialect);
-            let shown = crate::report::shown(delimiter);
+            let (id, en) = if delimiter == "\t" { ("tabulator", "tab") } else { (delimiter, delimiter) };
             core.notice(
                 "delimiter-detected",
-                format!("Berkas memakai pemisah «{shown}», yang tidak disebut dalam standar data."),
-                format!("The file divides by “{shown}”, which the contract does not say."),
+                format!("Berkas memakai pemisah «{id}», yang tidak disebut dalam standar data."),
+                format!("The file uses “{en}” as its delimiter, which the contract does not say."),
             );
         }
     }
@@ -814,6 +814,7 @@ impl Core {
             self.first_rows.sort_unstable();
         }
         let batch = Batch { contract: &contract, mapping, rows, first_rows: &self.first_rows, faults: &faults };
+        self.collector.strays(batch);
         for fault in &faults {
             self.collector.fault(batch, fault);
         }

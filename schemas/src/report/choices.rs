@@ -282,7 +282,7 @@ pub(super) fn other_words(form: &Form, value: &str) -> Words {
             "Copy the “geometry” object from the map application, such as {\"type\": \"Point\", \"coordinates\": [117.15, -0.5]}.",
         ),
         Form::List { delimiter, item } => {
-            let mark = shown(delimiter);
+            let mark = if delimiter == "\t" { "tab".to_owned() } else { shown(delimiter) };
             let item = item_name(item);
             Words::new("«{value}» bukan daftar yang sah.", "“{value}” is not a proper list.").hint(
                 format!("Pisahkan butirnya dengan «{mark}»; tiap butir harus {}.", item.0),

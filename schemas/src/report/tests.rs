@@ -61,7 +61,7 @@ fn values_are_filled_once_and_formulas_are_defused() {
         let report = Report { errors: vec![formula], ..Report::default() };
         assert!(report.errors_csv(Lang::Id).contains(cell), "{value}");
     }
-    assert_eq!(shown("a\nb\u{202e}\u{200b}\u{a0}"), "a\\nb\\u{202e}\\u{200b}\\u{a0}");
+    assert_eq!(shown("a\nb\u{202e}\u{200b}\u{a0}\t|"), "a↵b\\u{202e}\\u{200b}  |");
     assert_eq!(shown(&"x".repeat(100)).chars().count(), VALUE_CHARS + 1);
 }
 
@@ -272,6 +272,49 @@ fn no_suggestion_changes_a_number_or_is_refused_itself() {
             ("zone", cells(zone, &["20 Januari 2025 07:25", "20 Januari 2025 07:25 WITA", "20/01/2025 07:25"])),
         ],
     );
+}
+
+#[test]
+fn what_nobody_sees_is_named() {
+    let code = json!({"name": "kode", "type": "string", "constraints": {"pattern": "[0-9]{2}"}});
+    let report = csv(
+        &contract(json!([code]), json!({}), json!({"delimiter": ";"})),
+        "kode\n64 \n 64\n\u{a0}6\u{a0}4\n6\t4\n64\u{200b}\n\"6\n4\"\n6 4\n",
+    );
+    let said = |lang| report.errors.iter().map(|error| error.message(lang)).collect::<Vec<_>>();
+    let id = [
+        "«64 » tidak sesuai bentuk yang diminta (ada spasi di belakang).",
+        "« 64» tidak sesuai bentuk yang diminta (ada spasi di depan).",
+        "« 6 4» tidak sesuai bentuk yang diminta (ada spasi di depan, spasi tak terputus).",
+        "«6 4» tidak sesuai bentuk yang diminta (ada tab).",
+        "«64\\u{200b}» tidak sesuai bentuk yang diminta (ada karakter tak terlihat).",
+        "«6↵4» tidak sesuai bentuk yang diminta (ada ganti baris).",
+        "«6 4» tidak sesuai bentuk yang diminta.",
+    ];
+    assert_eq!(said(Lang::Id), id);
+    let en = "“ 6 4” does not have the form that is asked for (it has a space in front, a no-break space).";
+    assert_eq!(said(Lang::En)[2], en);
+}
+
+#[test]
+fn rows_that_are_no_data_are_named_first() {
+    let fields = json!([
+        {"name": "no", "type": "integer"}, {"name": "kode", "type": "string", "constraints": {"required": true}},
+        {"name": "nama", "type": "string"}, {"name": "n", "type": "integer", "constraints": {"required": true}},
+    ]);
+    let contract = contract(fields, json!({"primaryKey": ["kode"]}), json!({"delimiter": ";"}));
+    let notes = "Catatan: angka sementara;;;\n".repeat(12);
+    let text =
+        format!("no;kode;nama;n\n(1);(2);(3);(4)\n1;64;Jumlah;5\n2;65;Total;x\n;;Jumlah;9\nno;kode;nama;n\n{notes}");
+    let report = csv(&contract, &text);
+    let said: Vec<&str> = report.notices.iter().map(|notice| notice.message.get(Lang::Id)).collect();
+    assert_eq!(said.len(), 10);
+    assert_eq!(said[0], "Baris 2 tampaknya penomoran kolom, bukan data: hapus baris itu.");
+    assert_eq!(said[1], "Baris 5 tampaknya baris jumlah, bukan data: hapus baris itu.");
+    assert_eq!(said[2], "Baris 6 tampaknya judul kolom yang terulang, bukan data: hapus baris itu.");
+    assert_eq!(said[3], "Baris 7 tampaknya catatan atau tanda tangan, bukan data: hapus baris itu.");
+    assert!(report.notices.iter().all(|notice| notice.code == "row-is-no-data"));
+    assert_eq!(report.notices[1].message.get(Lang::En), "Row 5 seems to be a row of totals, not data: delete it.");
 }
 
 #[test]
