@@ -80,6 +80,28 @@ impl AcrossRule {
     }
 }
 
+impl AcrossRule {
+    /// The names of a total and of its parts, where the rule says that the one is the sum of the others.
+    pub(crate) fn sum(&self) -> Option<(&str, Vec<&str>)> {
+        let (left, right) = self.expression.split_once('=')?;
+        let right = right.trim_start_matches('=');
+        let name = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == '_') && !text.is_empty();
+        let (left, right) = (names(left), names(right));
+        let all = left.iter().chain(&right).all(|text| name(text));
+        match (left.as_slice(), right.as_slice()) {
+            _ if !all => None,
+            ([total], [_, _, ..]) => Some((total, right)),
+            ([_, _, ..], [total]) => Some((total, left)),
+            _ => None,
+        }
+    }
+}
+
+/// The terms of a sum.
+fn names(side: &str) -> Vec<&str> {
+    side.split('+').map(str::trim).collect()
+}
+
 /// Reads `satudata.aturan` of a schema.
 pub(crate) fn rules(schema: &mut Props<'_, '_>) -> Vec<AcrossRule> {
     let Some(list) = schema.raw("satudata").and_then(|satudata| satudata.get("aturan")) else { return Vec::new() };

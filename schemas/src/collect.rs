@@ -11,11 +11,21 @@ use crate::header::{HeaderFault, Mapping};
 use crate::keys::LateFault;
 use crate::messages::{self, Words};
 use crate::reader::rows::{KeyFault, Rows, Tag};
+use crate::report::fits::Asked;
+use crate::report::labels::{self, Header};
 use crate::report::near::{Code, Search};
+use crate::report::strays::Stray;
+use crate::report::words::title;
 use crate::report::{Finding, GROUP_ROWS, GROUP_RUNS, Group, Notice, Severity, satudata, shown, speech};
 
 /// Cells that the message about a rule across columns shows.
 const SHOWN_COLUMNS: usize = 8;
+
+/// The place of errors that others already say: they are counted by themselves.
+const IMPLIED: Place = Place::Column(u32::MAX);
+
+/// Rows that are named for being no data.
+const STRAYS: usize = 10;
 
 /// Errors as they are found.
 pub(crate) struct Collector {
@@ -28,6 +38,7 @@ pub(crate) struct Collector {
     pub(crate) warned: u64,
     index: HashMap<(Rule, Place), usize>,
     near: Search,
+    strays: usize,
 }
 
 /// One batch while its faults are put in words.
@@ -37,6 +48,8 @@ pub(crate) struct Batch<'a> {
     pub(crate) mapping: &'a Mapping,
     pub(crate) rows: &'a Rows,
     pub(crate) first_rows: &'a [(Fault, u64)],
+    /// The faults of the batch, sorted.
+    pub(crate) faults: &'a [Fault],
 }
 
 impl Batch<'_> {
@@ -66,6 +79,30 @@ impl Batch<'_> {
         texts.join(", ")
     }
 
+    /// What a row that has errors seems to be, if not data.
+    fn stray(&self, row: u32, faults: &[Fault]) -> Option<Stray> {
+        let cells: Vec<&str> =
+            (0..self.rows.width).map(|column| self.rows.get(self.rows.cell(row as usize, column))).collect();
+        let first = cells.iter().position(|cell| !cell.trim().is_empty())?;
+        let lacking = faults.iter().any(|fault| {
+            matches!(fault.rule, Rule::Required | Rule::PrimaryKeyNull | Rule::MissingCell)
+                || self.column(fault.place) == Some(first)
+        });
+        Stray::of(&cells, &self.mapping.labels, lacking)
+    }
+
+    /// Whether a primary key is null because the row is blank or its cells are wrong, which is said of them.
+    fn null_is_implied(&self, fault: &Fault) -> bool {
+        let has = |column: usize, rule| {
+            let wanted = Fault { row: fault.row, place: Place::Field(column as u32), rule };
+            self.faults.binary_search(&wanted).is_ok()
+        };
+        let said = |column: &usize| has(*column, Rule::Type) || has(*column, Rule::Required);
+        fault.rule == Rule::PrimaryKeyNull
+            && (self.rows.rows.get(fault.row as usize).is_some_and(|info| info.blank)
+                || self.contract.primary_key.iter().any(said))
+    }
+
     fn first_row(&self, fault: &Fault) -> Option<u64> {
         let at = self.first_rows.binary_search_by(|(known, _)| known.cmp(fault)).ok()?;
         self.first_rows.get(at).map(|(_, row)| *row)
@@ -84,11 +121,18 @@ impl Collector {
             warned: 0,
             index: HashMap::new(),
             near: Search::default(),
+            strays: 0,
         }
     }
 
-    /// Counts an error; gives its group if it is to be detailed.
-    fn count(&mut self, rule: Rule, place: Place, fields: &[&Field], row: Option<u64>) -> Option<u32> {
+    /// Counts an error about these fields; gives its group if it is to be detailed.
+    fn count(
+        &mut self,
+        (contract, mapping): (&Contract, &Mapping),
+        (rule, place): (Rule, Place),
+        fields: &[usize],
+        row: Option<u64>,
+    ) -> Option<u32> {
         let severity = rule.severity();
         let (total, detailed) = match severity {
             Severity::Error => (&mut self.total, self.errors.len()),
@@ -98,19 +142,22 @@ impl Collector {
         let groups = &mut self.groups;
         let index = *self.index.entry((rule, place)).or_insert_with(|| {
             let (kind, constraint) = rule.words();
-            let only = if let [field] = fields { Some(*field) } else { None };
-            let titles: Vec<&str> = fields.iter().map(|field| field.title.as_deref().unwrap_or(&field.name)).collect();
+            let named: Vec<&Field> = fields.iter().filter_map(|index| contract.fields.get(*index)).collect();
+            let only = if let [field] = named.as_slice() { Some(*field) } else { None };
+            let titles: Vec<&str> = named.iter().map(|field| field.title.as_deref().unwrap_or(&field.name)).collect();
             groups.push(Group {
                 kind: kind.into(),
                 constraint: constraint.map(Into::into),
                 field: only.map(|field| field.name.clone()),
                 title: (!titles.is_empty()).then(|| titles.join(", ")),
-                heading: messages::heading(rule, only),
+                label: mapping.other_label(contract, fields),
+                heading: messages::heading(rule, contract, only),
                 count: 0,
                 rows: Vec::new(),
                 ranges: Vec::new(),
                 more: false,
                 severity,
+                implied: place == IMPLIED,
             });
             groups.len() - 1
         });
@@ -126,21 +173,34 @@ impl Collector {
         (detailed < self.limit).then(|| u32::try_from(index).unwrap_or(u32::MAX))
     }
 
+    /// Names the first rows of a batch that seem to be no data.
+    pub(crate) fn strays(&mut self, batch: Batch<'_>) {
+        for faults in batch.faults.chunk_by(|one, other| one.row == other.row) {
+            if self.strays >= STRAYS {
+                return;
+            }
+            let Some(row) = faults.first().map(|fault| fault.row) else { continue };
+            let info = batch.rows.rows.get(row as usize).filter(|info| !info.blank && !info.unreadable);
+            if let (Some(info), Some(stray)) = (info, batch.stray(row, faults)) {
+                self.strays += 1;
+                self.notices.push(Notice { code: "row-is-no-data".into(), message: stray.words(info.number) });
+            }
+        }
+    }
+
     /// A fault of a batch.
     pub(crate) fn fault(&mut self, batch: Batch<'_>, fault: &Fault) {
         let number = batch.rows.rows.get(fault.row as usize).map(|info| info.number);
         let index = batch.field(fault.place);
         let field = index.and_then(|index| batch.contract.fields.get(index));
         // Cells beyond the header belong to no column that anyone could name.
-        let place = if fault.rule == Rule::ExtraCell { Place::Row } else { fault.place };
-        let fields: Vec<&Field> = match field {
-            Some(field) => vec![field],
-            None => key_columns(batch.contract, fault.rule)
-                .iter()
-                .filter_map(|index| batch.contract.fields.get(*index))
-                .collect(),
+        let place = match fault.rule {
+            Rule::ExtraCell => Place::Row,
+            _ if batch.null_is_implied(fault) => IMPLIED,
+            _ => fault.place,
         };
-        let detailed = self.count(fault.rule, place, &fields, number);
+        let fields = index.as_ref().map_or_else(|| key_columns(batch.contract, fault.rule), std::slice::from_ref);
+        let detailed = self.count((batch.contract, batch.mapping), (fault.rule, place), fields, number);
         self.name_across(batch.contract, fault.rule);
         let Some(group) = detailed else { return };
         let (kind, constraint) = fault.rule.words();
@@ -167,10 +227,11 @@ impl Collector {
                 let span = column.map(|column| batch.rows.cell(fault.row as usize, column));
                 let value = span.map(|span| batch.rows.get(span)).unwrap_or_default();
                 finding.value = span.filter(|span| span.tag() != Tag::Missing).map(|_| shown(value));
+                let asked = Asked { contract: batch.contract, field };
                 let typed = span.filter(|_| batch.rows.typed && rule == Rule::Type);
                 typed
                     .and_then(|span| cell_words::cell(field, span.tag(), value))
-                    .unwrap_or_else(|| messages::cell(rule, field, value, batch.first_row(fault)))
+                    .unwrap_or_else(|| messages::cell(rule, asked, value, batch.first_row(fault)))
             }
             _ => self.row_words(batch, fault, &mut finding),
         };
@@ -236,13 +297,28 @@ impl Collector {
         if let Some(across) = across_rule(contract, fault.rule) {
             finding.value = Some(across_cells(batch, row, across.columns()));
             finding.constraint = Some(across.name.clone().into());
-            return satudata::across(&across.message);
+            let number = |column: usize| {
+                let cell = batch.rows.cell(row, batch.mapping.sources.get(column).copied().flatten()?);
+                Some((batch.rows.get(cell), cell.tag()))
+            };
+            return satudata::across(across, contract, &number);
         }
         let near = match fault.rule {
             Rule::ForeignKey(key) => self.near(contract, key, &detail),
             _ => Vec::new(),
         };
-        messages::row(fault.rule, contract, &detail, batch.first_row(fault), &near)
+        if batch.null_is_implied(fault) {
+            return messages::implied_null();
+        }
+        let words = messages::row(fault.rule, contract, &detail, batch.first_row(fault), &near);
+        match columns {
+            [column] if matches!(fault.rule, Rule::ForeignKey(_)) => {
+                let field = contract.fields.get(*column);
+                let words = field.map_or(words.clone(), |field| Asked { contract, field }.sound(words));
+                words.unseen(&detail)
+            }
+            _ => words,
+        }
     }
 
     /// The codes of the list that are nearest to an unknown one.
@@ -250,14 +326,32 @@ impl Collector {
         let key = contract.foreign_keys.get(usize::from(number));
         let Some(Target::List { table, fields, .. }) = key.map(|key| &key.target) else { return Vec::new() };
         let [field] = fields.as_slice() else { return Vec::new() };
-        self.near.codes(number, table, field, value)
+        let column = key.and_then(|key| key.columns.first()).and_then(|column| contract.fields.get(*column));
+        let accepts = |code: &str| column.is_none_or(|field| Asked { contract, field }.accepts(code));
+        self.near.codes(number, table, field, value, &accepts)
     }
 
-    /// A fault of the header, whose labels are given.
-    pub(crate) fn header(&mut self, contract: &Contract, fault: &HeaderFault, labels: &[String]) {
+    /// The faults of a header. Says whether none of its labels means anything.
+    pub(crate) fn header(&mut self, contract: &Contract, mapping: &Mapping) -> bool {
+        let header = Header::new(contract, mapping);
+        for fault in &mapping.faults {
+            self.header_fault(contract, mapping, &header, fault);
+        }
+        header.is_lost()
+    }
+
+    fn header_fault(&mut self, contract: &Contract, mapping: &Mapping, header: &Header<'_>, fault: &HeaderFault) {
         let field = fault.field.and_then(|index| contract.fields.get(index));
         let place = fault.column.map_or(Place::Row, |column| Place::Column(column as u32));
-        let Some(group) = self.count(fault.rule, place, field.as_slice(), None) else { return };
+        let detailed = self.count((contract, mapping), (fault.rule, place), fault.field.as_slice(), None);
+        let group = self.index.get(&(fault.rule, place)).and_then(|index| self.groups.get_mut(*index));
+        if let Some(group) = group {
+            group.implied |= header.is_implied(fault);
+            if header.is_renamed(fault) {
+                group.heading = labels::renamed_heading();
+            }
+        }
+        let Some(group) = detailed else { return };
         let (kind, constraint) = fault.rule.words();
         let finding = Finding {
             row: None,
@@ -275,15 +369,15 @@ impl Collector {
             masked: false,
             group,
         };
-        self.push(finding, messages::header(fault.rule, contract, field, &fault.label, labels));
+        self.push(finding, header.words(fault));
     }
 
     /// A reference of the table to itself that nothing answered.
     pub(crate) fn late(&mut self, contract: &Contract, mapping: &Mapping, fault: &LateFault) {
         let rule = Rule::ForeignKey(fault.key as u16);
         let columns = key_columns(contract, rule);
-        let fields: Vec<&Field> = columns.iter().filter_map(|index| contract.fields.get(*index)).collect();
-        let Some(group) = self.count(rule, Place::Row, &fields, Some(fault.row)) else { return };
+        let detailed = self.count((contract, mapping), (rule, Place::Row), columns, Some(fault.row));
+        let Some(group) = detailed else { return };
         let first = columns.first().copied();
         let (kind, constraint) = rule.words();
         let source = first.and_then(|first| mapping.sources.get(first).copied().flatten());
@@ -329,11 +423,12 @@ fn across_rule(contract: &Contract, rule: Rule) -> Option<&AcrossRule> {
     }
 }
 
-/// The cells that a rule across columns looked at, by the names that the rule has for them.
+/// The cells that a rule across columns looked at, by the labels that the file has for them.
 fn across_cells(batch: Batch<'_>, row: usize, columns: &[usize]) -> String {
     let cells = columns.iter().take(SHOWN_COLUMNS).filter_map(|index| {
         let value = shown(&batch.key_text(row, &[*index]));
-        let name = &batch.contract.fields.get(*index)?.name;
+        let field = batch.contract.fields.get(*index)?;
+        let name = batch.mapping.label(*index).map_or_else(|| title(field), shown);
         Some(format!("{name} = {}", if value.is_empty() { "∅" } else { &value }))
     });
     let more = if columns.len() > SHOWN_COLUMNS { ", …" } else { "" };
@@ -360,5 +455,5 @@ pub(crate) const fn key_rule(fault: &KeyFault) -> Rule {
 /// A file that lacks its header has the first person in the place of the labels, so a label that is near to no field may be
 /// anything.
 fn may_be_a_value(contract: &Contract, label: &str) -> bool {
-    contract.fields.iter().any(|field| field.personal) && messages::nearest_field(contract, label).is_none()
+    contract.fields.iter().any(|field| field.personal) && !labels::is_known(contract, label)
 }

@@ -2,6 +2,7 @@
 
 use crate::contract::{Contract, FieldsMatch, Layout};
 use crate::field::{Field, Rule};
+use crate::report::near;
 
 /// Something wrong with the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub(crate) struct Mapping {
     /// Columns that every row has to have.
     pub(crate) width: usize,
     pub(crate) faults: Vec<HeaderFault>,
-    /// The labels as the file has them, if it is not as it should be.
+    /// The labels as the file has them; none in a file without a header.
     pub(crate) labels: Vec<String>,
 }
 
@@ -29,6 +30,28 @@ impl Mapping {
     /// Fields in order, for files without a header.
     pub(crate) fn positional(fields: usize) -> Self {
         Self { sources: (0..fields).map(Some).collect(), width: fields, faults: Vec::new(), labels: Vec::new() }
+    }
+
+    /// The label that the file has for a field.
+    pub(crate) fn label(&self, field: usize) -> Option<&str> {
+        let column = self.sources.get(field).copied().flatten()?;
+        self.labels.get(column).map(|label| label.trim()).filter(|label| !label.is_empty())
+    }
+
+    /// The labels that the file has for these fields, where one of them is not what people call its field.
+    pub(crate) fn other_label(&self, contract: &Contract, fields: &[usize]) -> Option<String> {
+        let same = |title: &str, label: &str| {
+            let tight = |text: &str| near::folded(text).replace(' ', "");
+            tight(title) == tight(label)
+        };
+        let titles = fields.iter().filter_map(|index| {
+            let field = contract.fields.get(*index)?;
+            let title = field.title.as_deref().unwrap_or(&field.name);
+            Some((title, self.label(*index).unwrap_or(title)))
+        });
+        let titles: Vec<(&str, &str)> = titles.collect();
+        let other = titles.iter().any(|(title, label)| !same(title, label));
+        other.then(|| titles.iter().map(|(_, label)| *label).collect::<Vec<_>>().join(", "))
     }
 
     /// The field that is read from a column.
@@ -54,18 +77,14 @@ pub(crate) fn named<'a>(contract: &Contract, labels: impl Iterator<Item = &'a st
 
 /// Fits the labels of a header to the fields.
 pub(crate) fn fit(contract: &Contract, labels: &[String]) -> Mapping {
-    let mut mapping = match contract.fields_match {
+    match contract.fields_match {
         // An empty line in the place of the header names nothing.
         FieldsMatch::Exact if matches!(labels, [label] if label.trim().is_empty()) => {
             Mapping::positional(contract.fields.len())
         }
         FieldsMatch::Exact => fit_by_order(contract, labels),
         _ => fit_by_name(contract, labels),
-    };
-    if !mapping.faults.is_empty() {
-        mapping.labels = labels.to_vec();
     }
-    mapping
 }
 
 fn repeats(labels: &[String], column: usize) -> bool {
@@ -95,7 +114,7 @@ fn fit_by_order(contract: &Contract, labels: &[String]) -> Mapping {
         faults.push(HeaderFault { rule, field: Some(column), column: Some(column), label: label.clone() });
     }
     let sources = (0..fields.len()).map(|index| (index < labels.len()).then_some(index)).collect();
-    Mapping { sources, width: labels.len(), faults, labels: Vec::new() }
+    Mapping { sources, width: labels.len(), faults, labels: labels.to_vec() }
 }
 
 fn missing(index: usize, field: &Field) -> HeaderFault {
@@ -108,7 +127,12 @@ pub(crate) fn fit_by_name(contract: &Contract, labels: &[String]) -> Mapping {
     let mode = contract.fields_match;
     let only_known = matches!(mode, FieldsMatch::Exact | FieldsMatch::Equal | FieldsMatch::Superset);
     let all_needed = matches!(mode, FieldsMatch::Exact | FieldsMatch::Equal | FieldsMatch::Subset);
-    let mut mapping = Mapping { sources: vec![None; fields.len()], width: labels.len(), ..Mapping::default() };
+    let mut mapping = Mapping {
+        sources: vec![None; fields.len()],
+        width: labels.len(),
+        labels: labels.to_vec(),
+        ..Mapping::default()
+    };
     for (column, label) in labels.iter().enumerate() {
         let known = fields.iter().position(|field| names(field, label, &contract.layout));
         let blank = label.trim().is_empty();

@@ -10,13 +10,14 @@ use serde_json::Value;
 use crate::code_list::CodeList;
 use crate::contract::{Contract, Target};
 use crate::field::{Field, Rule};
-use crate::report::near::{self, Code};
+use crate::report::fits::Asked;
+use crate::report::near::Code;
 pub(crate) use crate::report::words::Words;
 use crate::report::words::title;
-use crate::report::{Text, codes, corrections, parsers, satudata, shown};
+use crate::report::{Text, codes, corrections, labels, parsers, satudata, shown};
 
 /// The name of a rule.
-pub(crate) fn heading(rule: Rule, field: Option<&Field>) -> Text {
+pub(crate) fn heading(rule: Rule, contract: &Contract, field: Option<&Field>) -> Text {
     let (id, en) = match rule {
         Rule::BlankLabel => ("Judul kolom kosong", "Blank label"),
         Rule::DuplicateLabel => ("Judul kolom kembar", "Duplicate label"),
@@ -41,7 +42,10 @@ pub(crate) fn heading(rule: Rule, field: Option<&Field>) -> Text {
         Rule::JsonSchema => ("Susunan JSON salah", "Wrong JSON structure"),
         Rule::Unique | Rule::PrimaryKey | Rule::UniqueKey(_) => ("Nilai kembar", "Repeated value"),
         Rule::PrimaryKeyNull => ("Kunci kosong", "Empty key"),
-        Rule::ForeignKey(_) => ("Kode tidak dikenal", "Unknown code"),
+        Rule::ForeignKey(key) => match contract.foreign_keys.get(usize::from(key)) {
+            Some(key) if is_name(&key.target) => ("Nama tidak dikenal", "Unknown name"),
+            _ => ("Kode tidak dikenal", "Unknown code"),
+        },
         Rule::Across(_) | Rule::AcrossWarning(_) => ("Aturan antarkolom", "A rule across columns"),
         Rule::Doubt(doubt) => return satudata::doubt_heading(doubt),
     };
@@ -72,16 +76,24 @@ fn type_heading(field: Option<&Field>) -> Text {
 }
 
 /// The words for a cell of a field.
-pub(crate) fn cell(rule: Rule, field: &Field, value: &str, first_row: Option<u64>) -> Words {
+pub(crate) fn cell(rule: Rule, asked: Asked<'_>, value: &str, first_row: Option<u64>) -> Words {
+    let field = asked.field;
     let name = title(field);
-    match rule {
+    let words = match rule {
         Rule::Type => corrections::type_words(field, value),
         Rule::Required => required_hint(field, Words::new(format!("{name} kosong."), format!("{name} is empty."))),
         Rule::MissingCell => Words::new(format!("Sel {name} tidak ada."), format!("There is no cell for {name}."))
             .hint("Periksa tanda pemisah atau kutip di baris ini.", "Check the delimiters and quotes in this row."),
         Rule::Unique => repeated("«{value}»", "“{value}”", first_row),
         Rule::Doubt(doubt) => satudata::doubt_words(doubt, field, value),
-        rule => corrections::constraint_words(rule, field, value),
+        rule => corrections::constraint_words(rule, asked, value),
+    };
+    let words = asked.sound(words);
+    match rule {
+        Rule::Type | Rule::Pattern | Rule::Enum | Rule::Categories | Rule::MinLength | Rule::MaxLength => {
+            words.unseen(value)
+        }
+        _ => words,
     }
 }
 
@@ -129,8 +141,8 @@ pub(crate) fn row(rule: Rule, contract: &Contract, said: &str, first_row: Option
         Rule::UnknownKey => {
             let words =
                 Words::new("Nama «{value}» tidak ada dalam standar data.", "The contract has no field “{value}”.");
-            match nearest_field(contract, said) {
-                Some((field, _)) => words.guess("Maksud Anda «{fixed}»?", "Did you mean “{fixed}”?").fix(&field.name),
+            match labels::nearest_field(contract, said) {
+                Some(field) => words.guess("Maksud Anda «{fixed}»?", "Did you mean “{fixed}”?").fix(&field.name),
                 None => words.hint("Hapus nama itu.", "Delete that name."),
             }
         }
@@ -142,29 +154,26 @@ pub(crate) fn row(rule: Rule, contract: &Contract, said: &str, first_row: Option
     }
 }
 
+/// The words for a row without a primary key where another error of the row says why.
+pub(crate) fn implied_null() -> Words {
+    Words::new(
+        "Kunci utama tidak terbaca karena kesalahan lain di baris ini.",
+        "The primary key cannot be read because of another error in this row.",
+    )
+    .hint("Perbaiki kesalahan itu.", "Correct that error.")
+}
+
 fn foreign_key(contract: &Contract, number: u16, said: &str, near: &[Code]) -> Words {
     let key = contract.foreign_keys.get(usize::from(number));
     let list = key.map(|key| list_name(&key.list)).unwrap_or_default();
     let itself = key.is_some_and(|key| matches!(key.target, Target::Itself(_)));
     let codes = key.and_then(|key| codes(&key.target));
-    let declared =
-        key.and_then(|key| contract.fields.get(*key.columns.first()?)?.satudata("kodeReferensi")?.get("sistem"));
-    let system = codes.and_then(|codes| codes.system().or(declared.and_then(Value::as_str)));
+    let system = system_of(contract, number);
     if let Some(words) = codes.and_then(|codes| codes::code_words(codes, system, &list, said)) {
         return words;
     }
-    let words = if itself {
-        Words::new("«{value}» tidak ada di tabel ini.", "“{value}” is not in this table.")
-    } else {
-        let (id, en) = system
-            .map(codes::system_name)
-            .map(|system| (format!(" (kode {system})"), format!(" ({system} codes)")))
-            .unwrap_or_default();
-        Words::new(
-            format!("«{{value}}» tidak ada di daftar {}{id}.", list.id),
-            format!("“{{value}}” is not in the list {}{en}.", list.en),
-        )
-    };
+    let Text { id, en } = unlisted(contract, number);
+    let words = Words::new(id, en);
     let named = |code: &Code| match &code.name {
         Some(name) => format!("{} – {name}", shown(&code.code)),
         None => shown(&code.code),
@@ -174,10 +183,10 @@ fn foreign_key(contract: &Contract, number: u16, said: &str, near: &[Code]) -> W
             "Tambahkan baris yang dirujuk, atau perbaiki isinya.",
             "Add the row that is meant, or correct the value.",
         ),
-        [] => words.hint(
-            format!("Cari kode yang benar di daftar {}.", list.id),
-            format!("Look the right code up in the list {}.", list.en),
-        ),
+        [] => {
+            let Text { id, en } = look_up(contract, number);
+            words.hint(id, en)
+        }
         [Code { code, name: Some(name) }] => words
             .guess(format!("Maksud Anda {{fixed}} – {name}?"), format!("Did you mean {{fixed}} – {name}?"))
             .fix(code),
@@ -190,6 +199,56 @@ fn foreign_key(contract: &Contract, number: u16, said: &str, near: &[Code]) -> W
             )
         }
     }
+}
+
+/// What is wrong with a value that the list of a foreign key does not have.
+pub(crate) fn unlisted(contract: &Contract, number: u16) -> Text {
+    let Some(key) = contract.foreign_keys.get(usize::from(number)) else { return Text::default() };
+    if matches!(key.target, Target::Itself(_)) {
+        return Text::fixed("«{value}» tidak ada di tabel ini.", "“{value}” is not in this table.");
+    }
+    let list = list_name(&key.list);
+    let (id, en) = system_of(contract, number)
+        .map(codes::system_name)
+        .map(|system| (format!(" (kode {system})"), format!(" ({system} codes)")))
+        .unwrap_or_default();
+    Text::new(
+        format!("«{{value}}» tidak ada di daftar {}{id}.", list.id),
+        format!("“{{value}}” is not in the list {}{en}.", list.en),
+    )
+}
+
+/// The system of codes that a key holds, as its list or its column declares it.
+fn system_of(contract: &Contract, number: u16) -> Option<&str> {
+    let key = contract.foreign_keys.get(usize::from(number))?;
+    let codes = codes(&key.target)?;
+    let declared = || contract.fields.get(*key.columns.first()?)?.satudata("kodeReferensi")?.get("sistem")?.as_str();
+    codes.system().or_else(declared)
+}
+
+/// Where the right value is found.
+fn look_up(contract: &Contract, number: u16) -> Text {
+    let Some(key) = contract.foreign_keys.get(usize::from(number)) else { return Text::default() };
+    let list = list_name(&key.list);
+    let (what, what_en) = if is_name(&key.target) { ("nama", "name") } else { ("kode", "code") };
+    let shipped = matches!(&key.target, Target::List { table, .. } if table.code_list().is_some());
+    let command = shown(key.list.split(' ').next().unwrap_or_default());
+    match shipped {
+        true => Text::new(
+            format!("Cari {what} yang benar di daftar {}: simpul codelist show {command}", list.id),
+            format!("Look the right {what_en} up in the list {}: simpul codelist show {command}", list.en),
+        ),
+        false => Text::new(
+            format!("Cari {what} yang benar di daftar {}.", list.id),
+            format!("Look the right {what_en} up in the list {}.", list.en),
+        ),
+    }
+}
+
+/// Whether the list is looked up by its names.
+fn is_name(target: &Target) -> bool {
+    let Target::List { fields, .. } = target else { return false };
+    matches!(fields.as_slice(), [field] if field == "name" || field.starts_with("nama"))
 }
 
 /// The code list whose codes a key has to hold.
@@ -220,142 +279,4 @@ pub(crate) fn extra_cell(present: u32, width: usize) -> Words {
         format!("This row has {present} {}, the header has {width}.", plural(present as usize)),
     )
     .hint("Periksa tanda pemisah atau kutip di baris ini.", "Check the delimiters and quotes in this row.")
-}
-
-/// The words for a fault of the header. `labels` is the whole header.
-pub(crate) fn header(rule: Rule, contract: &Contract, field: Option<&Field>, label: &str, labels: &[String]) -> Words {
-    // A column without a label is one too many by its name and one without a name by its look: a person sees the latter.
-    let rule = if rule == Rule::ExtraLabel && label.trim().is_empty() { Rule::BlankLabel } else { rule };
-    let words = header_sentence(rule, field);
-    if let Some(hint) = delimiter_hint(contract, labels) {
-        return words.hint(hint.id, hint.en);
-    }
-    match rule {
-        Rule::MissingLabel => missing_label(words, contract, field, labels),
-        Rule::IncorrectLabel => match field {
-            Some(field) if same_label(field, label) || near_label(field, label) => {
-                words.hint("Ganti judulnya menjadi «{fixed}».", "Change the label to “{fixed}”.").fix(&field.name)
-            }
-            _ => words.hint(
-                "Susun kolom seperti urutan dalam standar data.",
-                "Put the columns in the order of the contract.",
-            ),
-        },
-        Rule::ExtraLabel => match nearest_field(contract, label) {
-            Some((field, true)) => {
-                words.hint("Ganti judulnya menjadi «{fixed}».", "Change the label to “{fixed}”.").fix(&field.name)
-            }
-            Some((field, false)) => words.guess("Maksud Anda «{fixed}»?", "Did you mean “{fixed}”?").fix(&field.name),
-            None => words.hint("Hapus kolom ini dari berkas.", "Delete this column from the file."),
-        },
-        Rule::BlankLabel => match field {
-            Some(field) => words.hint("Tulis judul «{fixed}».", "Write the label “{fixed}”.").fix(&field.name),
-            None => words.hint(
-                "Hapus kolom tanpa judul, atau beri judul.",
-                "Delete the column without a label, or give it one.",
-            ),
-        },
-        Rule::DuplicateLabel => words.hint("Hapus salah satu kolom itu.", "Delete one of these columns."),
-        _ => words.hint(
-            "Pastikan baris judul ada dan tertulis seperti dalam standar data.",
-            "Make sure that the header is there and reads as in the contract.",
-        ),
-    }
-}
-
-fn header_sentence(rule: Rule, field: Option<&Field>) -> Words {
-    let label = field.map(|field| shown(&field.name)).unwrap_or_default();
-    match rule {
-        Rule::BlankLabel => Words::new("Judul kolom kosong.", "The label is blank."),
-        Rule::DuplicateLabel => {
-            Words::new("Judul «{value}» lebih dari sekali.", "The label “{value}” stands more than once.")
-        }
-        Rule::IncorrectLabel => Words::new(
-            format!("Judul «{{value}}»; di tempat ini seharusnya «{label}»."),
-            format!("The label is “{{value}}”; here it should be “{label}”."),
-        ),
-        Rule::MissingLabel => {
-            let name = field.map(title).unwrap_or_default();
-            let known = if name == label { name } else { format!("{name} («{label}»)") };
-            let known_en = known.replace('«', "“").replace('»', "”");
-            Words::new(format!("Kolom {known} tidak ditemukan."), format!("The column {known_en} was not found."))
-        }
-        Rule::ExtraLabel => {
-            Words::new("Kolom «{value}» tidak ada dalam standar data.", "The contract has no column “{value}”.")
-        }
-        _ => Words::new("Tidak ada kolom yang dikenal dalam berkas ini.", "The file has no known column."),
-    }
-}
-
-/// The label that stands for a missing column, if one of those that no field has does.
-fn missing_label(words: Words, contract: &Contract, field: Option<&Field>, labels: &[String]) -> Words {
-    let unknown = labels
-        .iter()
-        .filter(|label| !contract.fields.iter().any(|field| crate::header::names(field, label, &contract.layout)));
-    let mut unknown = unknown.filter(|label| !label.trim().is_empty());
-    let near = field.and_then(|field| unknown.find(|label| same_label(field, label) || near_label(field, label)));
-    let name = field.map(|field| shown(&field.name)).unwrap_or_default();
-    match near {
-        // The label is one that is meant for this field, so it is no value of a row.
-        Some(near) => {
-            let near = shown(near);
-            words.hint(
-                format!("Mungkin kolom «{near}»; ganti judulnya menjadi «{name}»."),
-                format!("Perhaps the column “{near}”; change its label to “{name}”."),
-            )
-        }
-        None => words
-            .hint(format!("Tambahkan kolom dengan judul «{name}»."), format!("Add a column with the label “{name}”.")),
-    }
-}
-
-/// A label that is the name, title or an earlier name of the field but for case, marks and spaces.
-fn same_label(field: &Field, label: &str) -> bool {
-    let wanted = near::folded(label);
-    let tight = |text: &str| near::folded(text).replace(' ', "");
-    !wanted.is_empty() && known_as(field).any(|name| tight(name) == wanted.replace(' ', ""))
-}
-
-fn near_label(field: &Field, label: &str) -> bool {
-    let wanted = near::folded(label);
-    let limit = near::EDITS.min(wanted.chars().count() / 3);
-    known_as(field).any(|name| near::distance(&wanted, &near::folded(name), limit).is_some())
-}
-
-fn known_as(field: &Field) -> impl Iterator<Item = &str> {
-    let aliases = field.satudata("alias").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    std::iter::once(field.name.as_str()).chain(field.title.as_deref()).chain(aliases)
-}
-
-/// The field that a label means, and whether it is the same but for case, marks and spaces.
-pub(crate) fn nearest_field<'c>(contract: &'c Contract, label: &str) -> Option<(&'c Field, bool)> {
-    let same = contract.fields.iter().find(|field| same_label(field, label)).map(|field| (field, true));
-    same.or_else(|| contract.fields.iter().find(|field| near_label(field, label)).map(|field| (field, false)))
-}
-
-/// One label that holds all names, divided by another delimiter, is the commonest mistake.
-fn delimiter_hint(contract: &Contract, labels: &[String]) -> Option<Text> {
-    let [label] = labels else { return None };
-    let declared = &contract.layout.dialect.delimiter;
-    let known = |part: &str| {
-        contract.fields.iter().any(|field| crate::header::names(field, part.trim().trim_matches('"'), &contract.layout))
-    };
-    let divided = |mark: &str| {
-        let parts = label.split(mark);
-        parts.clone().filter(|part| known(part)).count() > 1 || contract.fields.len() > 2 && parts.count() > 2
-    };
-    let found = [";", "\t", "|", ","].into_iter().find(|mark| mark != declared && divided(mark))?;
-    let name = |mark: &str, tab: &str| if mark == "\t" { tab.to_owned() } else { shown(mark) };
-    Some(Text::new(
-        format!(
-            "Berkas memakai pemisah «{}», standar data memakai «{}». Simpan ulang dengan pemisah itu.",
-            name(found, "tabulator"),
-            name(declared, "tabulator")
-        ),
-        format!(
-            "The file divides by “{}”, the contract by “{}”. Save it again with that delimiter.",
-            name(found, "tab"),
-            name(declared, "tab")
-        ),
-    ))
 }

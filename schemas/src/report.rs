@@ -7,6 +7,8 @@ mod choices;
 pub(crate) mod codes;
 pub(crate) mod corrections;
 mod dates;
+pub(crate) mod fits;
+pub(crate) mod labels;
 mod list;
 pub(crate) mod near;
 mod numbers;
@@ -15,6 +17,7 @@ pub(crate) mod parsers;
 pub(crate) mod rejected;
 pub(crate) mod satudata;
 pub(crate) mod speech;
+pub(crate) mod strays;
 #[cfg(test)]
 mod tests;
 pub(crate) mod words;
@@ -224,6 +227,9 @@ pub struct Group {
     pub field: Option<String>,
     /// What a person calls the column.
     pub title: Option<String>,
+    /// The label that the file has for it, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// The name of the rule.
     pub heading: Text,
     /// How many, all of them.
@@ -239,6 +245,9 @@ pub struct Group {
     /// How much it weighs.
     #[serde(default)]
     pub severity: Severity,
+    /// Other groups already say it: a page for people leaves it out.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub implied: bool,
 }
 
 /// Something to know that is no error.
@@ -376,8 +385,15 @@ fn group_json(group: &Group, lang: Lang) -> Value {
         "title": group.title.as_deref().map(shown), "heading": group.heading.get(lang), "count": group.count,
         "rows": group.rows, "ranges": group.ranges, "more": group.more,
     });
-    if let (Some(object), Severity::Warning) = (object.as_object_mut(), group.severity) {
-        object.insert("severity".to_owned(), "warning".into());
+    let Some(members) = object.as_object_mut() else { return object };
+    if group.severity == Severity::Warning {
+        members.insert("severity".to_owned(), "warning".into());
+    }
+    if let Some(label) = &group.label {
+        members.insert("label".to_owned(), shown(label).into());
+    }
+    if group.implied {
+        members.insert("implied".to_owned(), true.into());
     }
     object
 }
@@ -424,13 +440,13 @@ pub fn shown(value: &str) -> String {
             break;
         }
         match c {
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
+            '\n' | '\r' => out.push('↵'),
+            // Spaces of other kinds look like spaces, and the sentence says what they are.
+            '\t' | '\u{a0}' | '\u{2007}' | '\u{202f}' => out.push(' '),
             // Controls, marks that turn the direction of writing and what nobody sees could disguise a value.
             c if c.is_control()
                 || near::is_invisible(c)
-                || matches!(c, '\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}') =>
+                || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}') =>
             {
                 out.extend(c.escape_unicode());
             }

@@ -29,7 +29,7 @@ use crate::reader::csv::{CsvLimits, CsvReader, Scan};
 use crate::reader::decode::{DecodeStop, Decoder, TextEncoding};
 use crate::reader::json::{JsonLimits, JsonReader, Names, Step};
 use crate::reader::rows::{KeyFault, MAX_SPAN, Rows, Span, Tag};
-use crate::report::{Fatal, Finding, Lang, Notice, Report, Stats, Text, speech};
+use crate::report::{Fatal, Finding, Lang, Notice, Report, Stats, Text, labels, speech};
 use sheets::CellInput;
 
 /// How a file is written.
@@ -168,6 +168,8 @@ struct Core {
     mapping: Option<Mapping>,
     /// The header does not fit, and nobody has looked yet whether it stands further down.
     header_fails: bool,
+    /// None of its labels means anything.
+    header_lost: bool,
     keys: Keys,
     collector: Collector,
     faults: Vec<Fault>,
@@ -234,6 +236,7 @@ impl Validator {
                 keep_bad: false,
                 mapping,
                 header_fails: false,
+                header_lost: false,
                 faults: Vec::new(),
                 doubts: Vec::new(),
                 first_rows: Vec::new(),
@@ -611,11 +614,11 @@ fn detect_delimiter(csv: &mut CsvInput, core: &mut Core, last: bool) -> bool {
             let mut dialect = csv.reader.dialect().clone();
             dialect.delimiter = delimiter.to_owned();
             csv.reader.set_dialect(dialect);
-            let shown = crate::report::shown(delimiter);
+            let (id, en) = if delimiter == "\t" { ("tabulator", "tab") } else { (delimiter, delimiter) };
             core.notice(
                 "delimiter-detected",
-                format!("Berkas memakai pemisah «{shown}», yang tidak disebut dalam standar data."),
-                format!("The file divides by “{shown}”, which the contract does not say."),
+                format!("Berkas memakai pemisah «{id}», yang tidak disebut dalam standar data."),
+                format!("The file uses “{en}” as its delimiter, which the contract does not say."),
             );
         }
     }
@@ -751,9 +754,7 @@ impl Core {
     }
 
     fn set_mapping(&mut self, mapping: Mapping) -> Result<(), Fatal> {
-        for fault in &mapping.faults {
-            self.collector.header(&self.contract, fault, &mapping.labels);
-        }
+        self.header_lost = self.collector.header(&self.contract, &mapping);
         self.header_fails = !mapping.faults.is_empty();
         self.mapping = Some(mapping);
         Ok(())
@@ -774,6 +775,9 @@ impl Core {
                 format!("Judul kolom tampaknya ada di baris {row}. Hapus baris-baris di atasnya, lalu periksa lagi."),
                 format!("The column labels seem to stand in row {row}. Delete the rows above it, then check again."),
             );
+        } else if self.header_lost {
+            let Text { id, en } = labels::wrong_table(&self.contract);
+            self.notice("wrong-table", id.into_owned(), en.into_owned());
         }
         if self.purpose == Purpose::Land { Err(fatal::header()) } else { Ok(()) }
     }
@@ -818,7 +822,8 @@ impl Core {
             faults.sort_unstable();
             self.first_rows.sort_unstable();
         }
-        let batch = Batch { contract: &contract, mapping, rows, first_rows: &self.first_rows };
+        let batch = Batch { contract: &contract, mapping, rows, first_rows: &self.first_rows, faults: &faults };
+        self.collector.strays(batch);
         for fault in &faults {
             self.collector.fault(batch, fault);
         }

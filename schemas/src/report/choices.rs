@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use super::fits::Asked;
 use super::words::Words;
-use super::{Lang, near, numbers, satudata, shown, speech};
+use super::{Lang, Text, near, numbers, satudata, shown, speech};
 use crate::field::{Field, Rule};
 use crate::form::Form;
 use crate::lexical::text::TextFormat;
@@ -13,28 +14,76 @@ use crate::reader::rows::Tag;
 const NAMED_VALUES: usize = 8;
 /// Zeros that a spreadsheet may have taken from the front of a code.
 const LOST_ZEROS: usize = 3;
+/// Digits of a NIK or an NKK.
+const IDENTITY: usize = 16;
 
 fn text_of(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
+/// What may stand in a field, and what each of it is called.
+struct Choices<'a> {
+    texts: Vec<String>,
+    labels: Vec<&'a str>,
+}
+
+impl<'a> Choices<'a> {
+    /// Those of the enumeration, else the categories. A choice of an enumeration is called what the category of the same
+    /// value is called.
+    fn of(field: &'a Field) -> Self {
+        let listed = |parent: Option<&'a Value>, name| parent.and_then(|parent| parent.get(name)?.as_array());
+        let categories = listed(Some(&field.source), "categories").map(Vec::as_slice).unwrap_or_default();
+        let choices = listed(field.source.get("constraints"), "enum").filter(|choices| !choices.is_empty());
+        let value_of = |choice: &Value| text_of(choice.get("value").unwrap_or(choice));
+        let texts: Vec<String> = choices.map_or(categories, Vec::as_slice).iter().map(value_of).collect();
+        let label = |text: &String| {
+            let category = categories.iter().find(|category| value_of(category) == *text);
+            category.and_then(|category| category.get("label")).and_then(Value::as_str).unwrap_or_default()
+        };
+        Self { labels: texts.iter().map(label).collect(), texts }
+    }
+
+    /// The first of them as a sentence lists them: `L (Laki-laki), P (Perempuan)`.
+    fn named(&self) -> String {
+        let named = self.texts.iter().zip(&self.labels).take(NAMED_VALUES).map(|(text, label)| match *label {
+            label if label.is_empty() || label == text => shown(text),
+            label => format!("{} ({})", shown(text), shown(label)),
+        });
+        let more = if self.texts.len() > NAMED_VALUES { ", …" } else { "" };
+        named.collect::<Vec<_>>().join(", ") + more
+    }
+
+    /// The choice whose label was written in its place.
+    fn by_label(&self, value: &str) -> Option<&str> {
+        let labels = self.labels.iter().copied().filter(|label| !label.is_empty());
+        let (label, _) = near::word(labels, value)?;
+        let index = self.labels.iter().position(|known| *known == label)?;
+        self.texts.get(index).map(String::as_str)
+    }
+}
+
+/// The words for a value that is not of its type where the field has a few choices: they say more than the type does.
+pub(super) fn label_words(field: &Field, value: &str) -> Option<Words> {
+    field.constraints.allowed.as_ref()?;
+    let choices = Choices::of(field);
+    let other = numbers::is_nothing(value) || numbers::spoilt_by_excel(value).is_some();
+    if other || choices.texts.is_empty() || value.bytes().any(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let named = choices.named();
+    let words =
+        Words::new(format!("«{{value}}» bukan salah satu dari {named}."), format!("“{{value}}” is none of {named}."));
+    Some(match choices.by_label(value) {
+        Some(text) => words.hint("Tulis «{fixed}».", "Write “{fixed}”.").fix(text),
+        None => words.hint("Pilih salah satu dan tulis persis seperti itu.", "Choose one and write it exactly so."),
+    })
+}
+
 /// The words for a value that is none of the choices.
 pub(super) fn choice_words(field: &Field, value: &str) -> Words {
-    let listed = |name: &str, parent: &Value| parent.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
-    let mut choices =
-        field.source.get("constraints").map(|constraints| listed("enum", constraints)).unwrap_or_default();
-    if choices.is_empty() {
-        choices = listed("categories", &field.source);
-    }
-    let texts: Vec<String> = choices.iter().map(|choice| text_of(choice.get("value").unwrap_or(choice))).collect();
-    let label =
-        |choice: &Value| choice.get("label").and_then(Value::as_str).map(|label| format!(" ({})", shown(label)));
-    let named = choices.iter().zip(&texts).take(NAMED_VALUES);
-    let named = named.map(|(choice, text)| format!("{}{}", shown(text), label(choice).unwrap_or_default()));
-    let mut named = named.collect::<Vec<_>>().join(", ");
-    if texts.len() > NAMED_VALUES {
-        named.push_str(", …");
-    }
+    let choices = Choices::of(field);
+    let texts = &choices.texts;
+    let named = choices.named();
     let words =
         Words::new(format!("«{{value}}» bukan salah satu dari {named}."), format!("“{{value}}” is none of {named}."));
     if let Some((id, en)) = numbers::spoilt_by_excel(value) {
@@ -50,14 +99,13 @@ pub(super) fn choice_words(field: &Field, value: &str) -> Words {
         None => {}
     }
     // A label of a category is often written in place of its value, and a choice cut to its beginning.
-    let labels: Vec<&str> =
-        choices.iter().map(|choice| choice.get("label").and_then(Value::as_str).unwrap_or_default()).collect();
-    if let Some((label, _)) = near::word(labels.iter().copied().filter(|label| !label.is_empty()), value)
-        && let Some(text) = labels.iter().position(|known| *known == label).and_then(|index| texts.get(index))
-    {
+    if let Some(text) = choices.by_label(value) {
         return words.hint("Tulis «{fixed}».", "Write “{fixed}”.").fix(text);
     }
     let wanted = near::folded(value);
+    if let Some(sex) = sex(texts, &wanted) {
+        return words.guess("Maksud Anda «{fixed}»?", "Did you mean “{fixed}”?").fix(sex);
+    }
     let mut begun = texts.iter().filter(|text| !wanted.is_empty() && near::folded(text).starts_with(&wanted));
     match (begun.next(), begun.next()) {
         (Some(only), None) => words.guess("Maksud Anda «{fixed}»?", "Did you mean “{fixed}”?").fix(only),
@@ -65,8 +113,20 @@ pub(super) fn choice_words(field: &Field, value: &str) -> Words {
     }
 }
 
+/// The choice among L and P that a word for a sex means; `Pria` begins with the wrong letter.
+fn sex<'c>(choices: &'c [String], word: &str) -> Option<&'c str> {
+    let letter = match word {
+        "laki laki" | "laki" | "lelaki" | "pria" | "lk" => "L",
+        "perempuan" | "wanita" | "pr" => "P",
+        _ => return None,
+    };
+    let both = choices.len() == 2 && ["L", "P"].iter().all(|one| choices.iter().any(|choice| choice == one));
+    choices.iter().find(|choice| both && *choice == letter).map(String::as_str)
+}
+
 /// The words for a text that does not have its form.
-pub(super) fn pattern_words(field: &Field, value: &str) -> Words {
+pub(super) fn pattern_words(asked: Asked<'_>, value: &str) -> Words {
+    let field = asked.field;
     let example = field.source.get("example").and_then(Value::as_str).map(shown);
     let pattern = field.constraints.pattern.as_ref();
     let words = match &example {
@@ -86,9 +146,12 @@ pub(super) fn pattern_words(field: &Field, value: &str) -> Words {
     if let Some(fixed) = tidied(value).into_iter().find(|text| fits(text)) {
         return words.hint("Tulis {fixed}.", "Write {fixed}.").fix(fixed);
     }
+    if let Some(Text { id, en }) = miscounted(value, fits) {
+        return words.telling(id, en);
+    }
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        let padded = (1..=LOST_ZEROS).map(|zeros| format!("{}{value}", "0".repeat(zeros))).find(|text| fits(text));
-        if let Some(fixed) = padded {
+        let padded = (1..=LOST_ZEROS).map(|zeros| format!("{}{value}", "0".repeat(zeros)));
+        if let Some(fixed) = padded.into_iter().find(|text| asked.accepts(text)) {
             return words
                 .guess(
                     "Nol di depan mungkin dihapus Excel. Maksud Anda {fixed}? Beri kolomnya format Teks.",
@@ -108,6 +171,26 @@ pub(super) fn pattern_words(field: &Field, value: &str) -> Words {
             format!("Check its length, letters and marks. Technical detail: the pattern {pattern}"),
         ),
     }
+}
+
+/// A number of a person or a family that has not its 16 digits: none of them can be guessed.
+pub(super) fn miscounted(value: &str, fits: impl Fn(&str) -> bool) -> Option<Text> {
+    let digits = value.len();
+    if digits == IDENTITY || !(10..=22).contains(&digits) || !value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let whole: String = value.chars().chain("1".repeat(IDENTITY).chars()).take(IDENTITY).collect();
+    fits(&whole).then(|| {
+        let (one, one_en) = if digits < IDENTITY { ("hilang", "missing") } else { ("berlebih", "too many") };
+        let (id, en) = match digits.abs_diff(IDENTITY) {
+            1 => ("satu".to_owned(), "one digit is".to_owned()),
+            off => (off.to_string(), format!("{off} digits are")),
+        };
+        Text::new(
+            format!("{digits} angka, seharusnya {IDENTITY}: {id} angka {one}; lihat sumbernya."),
+            format!("{digits} digits where {IDENTITY} belong: {en} {one_en}; see the source."),
+        )
+    })
 }
 
 /// The same text without what a spreadsheet or a hurried hand adds to it.
@@ -199,7 +282,7 @@ pub(super) fn other_words(form: &Form, value: &str) -> Words {
             "Copy the “geometry” object from the map application, such as {\"type\": \"Point\", \"coordinates\": [117.15, -0.5]}.",
         ),
         Form::List { delimiter, item } => {
-            let mark = shown(delimiter);
+            let mark = if delimiter == "\t" { "tab".to_owned() } else { shown(delimiter) };
             let item = item_name(item);
             Words::new("«{value}» bukan daftar yang sah.", "“{value}” is not a proper list.").hint(
                 format!("Pisahkan butirnya dengan «{mark}»; tiap butir harus {}.", item.0),
@@ -270,8 +353,8 @@ fn point_words(value: &str) -> Words {
 /// The words for a value beyond a bound.
 pub(super) fn bound_words(rule: Rule, field: &Field) -> Words {
     let (name, sign, id, en) = match rule {
-        Rule::Minimum => ("minimum", "≥", "Paling sedikit", "The least is"),
-        Rule::Maximum => ("maximum", "≤", "Paling banyak", "The most is"),
+        Rule::Minimum => ("minimum", "≥", "Paling sedikit", "At least"),
+        Rule::Maximum => ("maximum", "≤", "Paling banyak", "At most"),
         Rule::ExclusiveMinimum => ("exclusiveMinimum", ">", "Harus lebih dari", "It has to be more than"),
         _ => ("exclusiveMaximum", "<", "Harus kurang dari", "It has to be less than"),
     };

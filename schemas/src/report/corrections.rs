@@ -1,5 +1,6 @@
 //! From a rule that a cell breaks to its words.
 
+use super::fits::Asked;
 use super::words::{Words, title, word_for_nothing};
 use super::{choices, dates, numbers};
 use crate::field::{Field, Rule};
@@ -9,6 +10,9 @@ use crate::form::Form;
 pub(crate) fn type_words(field: &Field, value: &str) -> Words {
     if value.trim().is_empty() {
         return blank(field, value);
+    }
+    if let Some(words) = choices::label_words(field, value) {
+        return words;
     }
     match &field.form {
         Form::Integer(form) => numbers::integer_words(field, form, value),
@@ -68,13 +72,14 @@ fn blank(field: &Field, value: &str) -> Words {
 }
 
 /// The words for a value that breaks a constraint.
-pub(crate) fn constraint_words(rule: Rule, field: &Field, value: &str) -> Words {
+pub(crate) fn constraint_words(rule: Rule, asked: Asked<'_>, value: &str) -> Words {
+    let field = asked.field;
     match rule {
         Rule::MinLength | Rule::MaxLength => choices::length_words(rule, field, value),
         Rule::Minimum | Rule::Maximum | Rule::ExclusiveMinimum | Rule::ExclusiveMaximum => {
             choices::bound_words(rule, field)
         }
-        Rule::Pattern => choices::pattern_words(field, value),
+        Rule::Pattern => choices::pattern_words(asked, value),
         Rule::Enum | Rule::Categories => choices::choice_words(field, value),
         Rule::JsonSchema => choices::structure_words(field, value),
         _ => Words::default(),

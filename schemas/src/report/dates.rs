@@ -29,7 +29,7 @@ const EPOCH_SERIAL: i32 = 25_569;
 /// A pattern as people write dates: `dd/mm/yyyy`.
 fn shape(form: &TemporalForm, default: &str) -> Text {
     let TemporalForm::Pattern(pattern) = form else { return Text::new(default, default) };
-    let common = [
+    let common: [(&str, &str); 13] = [
         ("%d", "dd"),
         ("%m", "mm"),
         ("%Y", "yyyy"),
@@ -38,14 +38,21 @@ fn shape(form: &TemporalForm, default: &str) -> Text {
         ("%M", "mm"),
         ("%S", "ss"),
         ("%p", "AM/PM"),
+        ("%I", "hh"),
+        ("%e", "dd"),
+        ("%T", "hh:mm:ss"),
+        ("%R", "hh:mm"),
+        ("%F", "yyyy-mm-dd"),
     ];
     let plain =
         common.iter().fold(pattern.source().to_owned(), |text, (directive, word)| text.replace(directive, word));
-    let named = |month: &str, day: &str| {
+    let named = |month: &str, day: &str, zone: &str| {
         let text = plain.replace("%B", month).replace("%b", month);
-        text.replace("%A", day).replace("%a", day)
+        let text = text.replace("%A", day).replace("%a", day);
+        // A zone that follows its time at once is told apart from it all the same.
+        text.replace(" %z", "%z").replace("%z", &format!(" {zone}")).replace("%Z", zone)
     };
-    Text::new(named("bulan", "hari"), named("month", "day"))
+    Text::new(named("bulan", "hari", "zona"), named("month", "day", "zone"))
 }
 
 /// A date as the field writes it.
@@ -189,6 +196,11 @@ pub(super) fn datetime_words(form: &TemporalForm, value: &str) -> Words {
             out
         }
     };
+    if let TemporalForm::Pattern(pattern) = form
+        && pattern.source().contains("%z")
+    {
+        return zone_words(words, form, value);
+    }
     let months = months_as_numbers(value);
     let found = TemporalForm::Any.datetime(value).or_else(|| TemporalForm::Any.datetime(&months));
     if let Some(stamp) = found.filter(|stamp| !stamp.zoned) {
@@ -200,6 +212,39 @@ pub(super) fn datetime_words(form: &TemporalForm, value: &str) -> Words {
     }
     let example = written(20_088 * DAY_MICROS + 54_000_000_000);
     words.hint(format!("Tulis seperti {example}."), format!("Write it like {example}."))
+}
+
+/// A time whose column asks for the zone, which nobody but its writer knows.
+fn zone_words(words: Words, form: &TemporalForm, value: &str) -> Words {
+    const ZONES: [(&str, &str); 3] = [("WITA", "+0800"), ("WIB", "+0700"), ("WIT", "+0900")];
+    let text = value.trim();
+    let with = |text: &str, offset: &str| {
+        ["", " "]
+            .map(|space| format!("{}{space}{offset}", text.trim_end()))
+            .into_iter()
+            .find(|text| form.datetime(text).is_some())
+    };
+    let named = ZONES.iter().find_map(|(zone, offset)| with(text.strip_suffix(zone)?, offset));
+    if let Some(fixed) = named {
+        return words.hint("Tulis {fixed}.", "Write {fixed}.").fix(fixed);
+    }
+    match with(text, "+0700") {
+        Some(wib) => words.telling(
+            format!("Tulis juga zona waktunya: {wib} bila WIB, +0800 bila WITA, +0900 bila WIT."),
+            format!("Write the time zone too: {wib} for WIB, +0800 for WITA, +0900 for WIT."),
+        ),
+        None => {
+            let example = match form {
+                TemporalForm::Pattern(pattern) => pattern.format(20_088 * DAY_MICROS + 54_000_000_000),
+                _ => String::new(),
+            };
+            let example = example.replace("+0000", "+0700");
+            words.hint(
+                format!("Tulis seperti {example}, dengan zona waktu di belakangnya: WIB +0700, WITA +0800, WIT +0900."),
+                format!("Write it like {example}, with the time zone behind it: WIB +0700, WITA +0800, WIT +0900."),
+            )
+        }
+    }
 }
 
 /// `20 Agustus 2021 07:15` with the month as a number.

@@ -34,8 +34,11 @@ impl Report {
     }
 
     fn error_line(&self, finding: &Finding, lang: Lang) -> [String; 7] {
-        let group = self.groups.get(finding.group as usize).filter(|group| group.field == finding.field);
-        let title = group.and_then(|group| group.title.clone()).or_else(|| finding.field.clone());
+        let group = self.groups.get(finding.group as usize);
+        let group = group.filter(|group| group.kind == finding.kind && group.constraint == finding.constraint);
+        // The clerk looks for the label that the file has.
+        let title = group.and_then(|group| group.label.clone().or_else(|| group.title.clone()));
+        let title = title.or_else(|| finding.field.clone());
         let value = if finding.masked { Some(MASK) } else { finding.value.as_deref() };
         [
             finding.row.map(|row| row.to_string()).unwrap_or_default(),

@@ -39,23 +39,38 @@ impl Default for Search {
 impl Search {
     /// The codes of the column `field` of `table` that `value` may stand for, at most three equally good ones: the same
     /// letters and digits without the marks between them, the code whose name was written instead, or the fewest edits,
-    /// codes under the same parent first.
-    pub(crate) fn codes(&mut self, key: u16, table: &ReferenceTable, field: &str, value: &str) -> Vec<Code> {
+    /// codes under the same parent first. Codes that the column
+    /// would refuse for another reason are not offered.
+    pub(crate) fn codes(
+        &mut self,
+        key: u16,
+        table: &ReferenceTable,
+        field: &str,
+        value: &str,
+        accepts: &dyn Fn(&str) -> bool,
+    ) -> Vec<Code> {
         if let Some(known) = self.known.get(&(key, value.into())) {
             return known.clone();
         }
-        let found = self.search(table, field, value.trim());
+        let found = self.search(table, field, value.trim(), accepts);
         if self.known.len() < REMEMBERED {
             self.known.insert((key, value.into()), found.clone());
         }
         found
     }
 
-    fn search(&mut self, table: &ReferenceTable, field: &str, value: &str) -> Vec<Code> {
+    fn search(
+        &mut self,
+        table: &ReferenceTable,
+        field: &str,
+        value: &str,
+        accepts: &dyn Fn(&str) -> bool,
+    ) -> Vec<Code> {
         let Some(codes) = table.column(field) else { return Vec::new() };
         let Some(left) = self.left.checked_sub(codes.len()) else { return Vec::new() };
         self.left = left;
         let value: String = value.chars().take(LONGEST + 1).collect();
+        let may = |row: usize| codes.get(row).and_then(Option::as_deref).is_some_and(accepts);
         let mut best = Best { rank: (usize::MAX, 0), rows: Vec::new() };
         let (plain, wanted, parent) = (digits_only(&value), folded(&value), parent(&value));
         // In a short code two edits make another one.
@@ -69,16 +84,16 @@ impl Search {
             let near = code.len().abs_diff(value.len()) <= limit && top.is_none_or(|top| code.starts_with(top));
             if near && let Some(edits) = distance(&value, code, limit) {
                 let stranger = usize::from(parent.is_none_or(|parent| !code.starts_with(parent)));
-                best.offer((1 + stranger, edits), row);
+                best.offer((1 + stranger, edits), row, &may);
             }
             if plain.is_some() && code.len() >= value.len() && digits_only(code) == plain {
-                best.offer((0, 0), row);
+                best.offer((0, 0), row, &may);
             }
         }
         if best.rank.0 > 0 && wanted.chars().any(char::is_alphabetic) {
             let names = table.labels().unwrap_or_default().iter().enumerate();
             for (row, _) in names.filter(|(_, name)| name.as_deref().is_some_and(|name| folded(name) == wanted)) {
-                best.offer((0, 1), row);
+                best.offer((0, 1), row, &may);
             }
         }
         best.rows.iter().filter_map(|row| named(table, codes, *row)).collect()
@@ -92,7 +107,10 @@ struct Best {
 }
 
 impl Best {
-    fn offer(&mut self, rank: (usize, usize), row: usize) {
+    fn offer(&mut self, rank: (usize, usize), row: usize, may: &dyn Fn(usize) -> bool) {
+        if rank > self.rank || !may(row) {
+            return;
+        }
         if rank < self.rank {
             self.rank = rank;
             self.rows.clear();
@@ -105,7 +123,9 @@ impl Best {
 
 fn named(table: &ReferenceTable, codes: &[Option<Box<str>>], row: usize) -> Option<Code> {
     let code = codes.get(row)?.as_deref()?.to_owned();
-    let name = table.labels().and_then(|labels| labels.get(row)).and_then(Option::as_deref).map(shown);
+    let name = table.labels().and_then(|labels| labels.get(row)).and_then(Option::as_deref);
+    // Where the names are the key, one of them says it.
+    let name = name.filter(|name| folded(name) != folded(&code)).map(shown);
     Some(Code { code, name })
 }
 
@@ -225,7 +245,7 @@ mod tests {
     }
 
     fn codes(table: &ReferenceTable, value: &str) -> Vec<String> {
-        Search::default().codes(0, table, "kode", value).into_iter().map(|code| code.code).collect()
+        Search::default().codes(0, table, "kode", value, &|_| true).into_iter().map(|code| code.code).collect()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::words::Words;
 use crate::field::Field;
 use crate::lexical::number::{NumberForm, integer, number};
+use crate::reader::rows::Tag;
 
 /// Marks that people put between groups of three digits.
 const GROUPS: [char; 8] = ['.', ',', ' ', '\u{a0}', '\u{202f}', '\'', '’', '_'];
@@ -20,6 +21,14 @@ pub(super) fn integer_words(field: &Field, form: &NumberForm, value: &str) -> Wo
         return words.hint(id, en);
     }
     let (core, unit) = bare(value);
+    if let Some((word, zeros)) = scale(field, value) {
+        let fixed = shifted(&core, zeros).filter(|digits| integer(digits, form).is_some());
+        let fixed = fixed.map(|digits| form.group.as_deref().map_or(digits.clone(), |group| regroup(&digits, group)));
+        return in_full(words, word, fixed);
+    }
+    if let Some(words) = lost_zeros(&words, field, form, &core) {
+        return words;
+    }
     let written = |digits: &str| {
         let grouped = form.group.as_deref().filter(|_| core.contains(GROUPS)).map(|group| regroup(digits, group));
         grouped.filter(|text| integer(text, form).is_some()).unwrap_or_else(|| digits.to_owned())
@@ -31,8 +40,8 @@ pub(super) fn integer_words(field: &Field, form: &NumberForm, value: &str) -> Wo
     }
     if readings(&core).iter().any(|reading| reading.contains('.')) {
         return words.hint(
-            "Kolom ini tidak menerima pecahan; bulatkan angkanya.",
-            "This column takes no fractions; round the number.",
+            "Kolom ini hanya menerima bilangan bulat; periksa angkanya pada sumbernya.",
+            "This column takes whole numbers only; check the number at its source.",
         );
     }
     match whole(&lookalike(&core)).filter(|digits| integer(digits, form).is_some()) {
@@ -65,6 +74,9 @@ pub(super) fn number_words(field: &Field, form: &NumberForm, value: &str) -> Wor
     let (core, unit) = bare(value);
     let decimal = &form.decimal;
     let written = |reading: &str| Some(reading.replace('.', decimal)).filter(|text| number(text, form).is_some());
+    if let Some((word, zeros)) = scale(field, value) {
+        return in_full(words, word, shifted(&core, zeros).as_deref().and_then(written));
+    }
     let found: Vec<String> = readings(&core).iter().filter_map(|reading| written(reading)).collect();
     match found.as_slice() {
         [only] if unit.is_some() => sure(words, unit, only.clone()),
@@ -117,6 +129,108 @@ fn sure(words: Words, unit: Option<Around>, fixed: String) -> Words {
         None => words.hint("Tulis {fixed}.", "Write {fixed}."),
     }
     .fix(fixed)
+}
+
+/// A number that leaves its zeros to a word, written in full where that can be known.
+fn in_full(words: Words, word: &str, fixed: Option<String>) -> Words {
+    let (id, en) =
+        (format!("Tulis bilangan lengkapnya, tanpa «{word}»."), format!("Write the number in full, without “{word}”."));
+    match fixed {
+        Some(fixed) => {
+            words.guess(format!("{id} Maksud Anda {{fixed}}?"), format!("{en} Did you mean {{fixed}}?")).fix(fixed)
+        }
+        None => words.hint(id, en),
+    }
+}
+
+/// The word behind a number that stands for zeros, and how many, unless the column counts in that word.
+fn scale(field: &Field, value: &str) -> Option<(&'static str, usize)> {
+    const SCALES: [(&str, usize); 18] = [
+        ("puluh", 1),
+        ("ratus", 2),
+        ("ribu", 3),
+        ("rb", 3),
+        ("k", 3),
+        ("thousand", 3),
+        ("juta", 6),
+        ("jt", 6),
+        ("million", 6),
+        ("mio", 6),
+        ("miliar", 9),
+        ("milyar", 9),
+        ("milliar", 9),
+        ("mlr", 9),
+        ("billion", 9),
+        ("triliun", 12),
+        ("trilyun", 12),
+        ("trillion", 12),
+    ];
+    let end = value.rfind(|c: char| c.is_ascii_digit())? + 1;
+    let tail = value.get(end..)?.trim_start().to_lowercase();
+    let word = tail.split(|c: char| !c.is_alphabetic()).next()?;
+    let (word, zeros) = SCALES.into_iter().find(|(known, _)| *known == word)?;
+    let unit = field.satudata("satuan").and_then(serde_json::Value::as_str).unwrap_or_default().to_lowercase();
+    let mut counted = unit.split(|c: char| !c.is_alphabetic());
+    let counts = counted.any(|part| SCALES.iter().any(|(known, same)| *known == part && *same == zeros));
+    (!counts).then_some((word, zeros))
+}
+
+/// A number of one reading with so many zeros more, `.` as its decimal mark.
+fn shifted(core: &str, zeros: usize) -> Option<String> {
+    let readings = readings(core);
+    let [only] = readings.as_slice() else { return None };
+    let (sign, plain) = only.strip_prefix('-').map_or(("", only.as_str()), |plain| ("-", plain));
+    let (whole, fraction) = plain.split_once('.').unwrap_or((plain, ""));
+    let (moved, rest) = fraction.split_at(zeros.min(fraction.len()));
+    let digits = format!("{whole}{moved}{}", "0".repeat(zeros - moved.len()));
+    let digits = digits.trim_start_matches('0');
+    let digits = if digits.is_empty() { "0" } else { digits };
+    let rest = rest.trim_end_matches('0');
+    Some(if rest.is_empty() { format!("{sign}{digits}") } else { format!("{sign}{digits}.{rest}") })
+}
+
+/// A count whose mark between thousands does not stand before three digits: a spreadsheet took `19.500` for a fraction and
+/// dropped its zeros, or something else happened that only the source can tell.
+fn lost_zeros(words: &Words, field: &Field, form: &NumberForm, core: &str) -> Option<Words> {
+    let mark = form.group.as_deref().filter(|mark| matches!(*mark, "." | ","))?;
+    let (sign, digits) = core.strip_prefix('-').map_or(("", core), |digits| ("-", digits));
+    let parts: Vec<&str> = digits.split(mark).collect();
+    let (first, rest) = parts.split_first().filter(|(_, rest)| !rest.is_empty())?;
+    let plain = parts.iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+    if !plain || (1..=3).contains(&first.len()) && rest.iter().all(|part| part.len() == 3) {
+        return None;
+    }
+    let (name, name_en) = if mark == "." { ("titik", "full stop") } else { ("koma", "comma") };
+    let nothing = |part: &str| part.bytes().all(|byte| byte == b'0');
+    let accepts = |text: &str| {
+        let value = field.form.read(text, Tag::Text);
+        value.is_some_and(|value| {
+            let mut good = true;
+            field.constraints.broken(&value, |_| good = false);
+            good
+        })
+    };
+    let meant = match rest {
+        [last] if last.len() < 3 && (1..=3).contains(&first.len()) && !first.starts_with('0') => {
+            Some(format!("{sign}{first}{mark}{last:0<3}")).filter(|meant| accepts(meant))
+        }
+        _ => None,
+    };
+    Some(match (meant, rest) {
+        (Some(meant), [last]) if nothing(last) => words.clone().telling(
+            format!("Di kolom ini {name} memisahkan ribuan. Tulis {sign}{first}, atau {meant} bila nolnya hilang; lihat sumbernya."),
+            format!("Here a {name_en} stands between thousands. Write {sign}{first}, or {meant} if its zeros were lost; see the source."),
+        ),
+        (Some(meant), _) => words.clone().telling(
+            format!("Kolom ini hanya menerima bilangan bulat, dan {name} memisahkan ribuan. Mungkin {meant} yang kehilangan nol; lihat sumbernya."),
+            format!("This column takes whole numbers only, and a {name_en} stands between thousands. Perhaps {meant} that lost its zeros; see the source."),
+        ),
+        (None, [last]) if nothing(last) && last.len() < 3 => return None,
+        (None, _) => words.clone().hint(
+            format!("Di kolom ini {name} memisahkan ribuan, jadi harus diikuti tiga angka. Periksa angkanya pada sumbernya."),
+            format!("Here a {name_en} stands between thousands, so three digits have to follow it. Check the number at its source."),
+        ),
+    })
 }
 
 /// What stands around a number.
@@ -211,7 +325,8 @@ fn has_digit(text: &str) -> bool {
     text.bytes().filter(u8::is_ascii_digit).count() * 2 >= text.len()
 }
 
-fn regroup(digits: &str, group: &str) -> String {
+/// Digits with that mark between their thousands.
+pub(super) fn regroup(digits: &str, group: &str) -> String {
     let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |digits| ("-", digits));
     let mut out = sign.to_owned();
     for (index, digit) in digits.chars().enumerate() {

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{GROUP_ROWS, Lang, speech};
+use super::{GROUP_ROWS, Lang, labels, speech};
 
 /// What a line of the page is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +67,7 @@ pub fn page(report: &Value, lang: Lang) -> Vec<Line> {
     // How the file was read explains what was found in it.
     for notice in list("notices") {
         page.blank();
-        let word = if lang == Lang::Id { "Catatan" } else { "Note" };
-        page.add(Role::Notice, &format!("{word}: {}", text(notice, "message")));
+        page.notice(text(notice, "message"));
     }
     // What has no group is about the file as a whole.
     for error in errors.iter().filter(|error| error.get("group").is_none_or(Value::is_null)) {
@@ -77,19 +76,22 @@ pub fn page(report: &Value, lang: Lang) -> Vec<Line> {
         page.hint(error);
     }
     let warns = |group: &Value| group.get("severity").and_then(Value::as_str) == Some("warning");
-    let mut header: Vec<(usize, &Value)> = Vec::new();
-    for (index, group) in groups.iter().enumerate().filter(|(_, group)| !warns(group)) {
-        let same = header.first().is_none_or(|(_, first)| first.get("type") == group.get("type"));
-        if !same {
-            page.header_group(&std::mem::take(&mut header), errors);
-        }
-        if is_header(group) {
-            header.push((index, group));
-        } else {
-            page.group(index, group, errors, Role::Error);
+    let said = |group: &Value| !warns(group) && !is_implied(group);
+    let said: Vec<(usize, &Value)> = groups.iter().enumerate().filter(|(_, group)| said(group)).collect();
+    // Faults of the header come first, those of one kind together.
+    let mut header: Vec<Vec<(usize, &Value)>> = Vec::new();
+    for (index, group) in said.iter().filter(|(_, group)| is_header(group)) {
+        let alike = |first: &Value| ["type", "heading"].iter().all(|name| first.get(name) == group.get(name));
+        let known = header.iter_mut().find(|kind| kind.first().is_some_and(|(_, first)| alike(first)));
+        match known {
+            Some(kind) => kind.push((*index, group)),
+            None => header.push(vec![(*index, group)]),
         }
     }
-    page.header_group(&header, errors);
+    header.iter().for_each(|kind| page.header_group(kind, errors));
+    for (index, group) in said.iter().filter(|(_, group)| !is_header(group)) {
+        page.group(*index, group, errors, Role::Error);
+    }
     for (index, group) in groups.iter().enumerate().filter(|(_, group)| warns(group)) {
         page.group(index, group, list("warnings"), Role::Warning);
     }
@@ -124,6 +126,11 @@ fn is_header(group: &Value) -> bool {
     )
 }
 
+/// Whether other groups, or the notices, already say it.
+fn is_implied(group: &Value) -> bool {
+    group.get("implied").and_then(Value::as_bool).unwrap_or_default()
+}
+
 fn runs_of(group: &Value) -> Vec<(u64, u64)> {
     let runs = group.get("ranges").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     runs.iter().filter_map(|run| Some((run.get(0)?.as_u64()?, run.get(1)?.as_u64()?))).collect()
@@ -143,6 +150,13 @@ impl Page {
 
     fn blank(&mut self) {
         self.add(Role::Blank, "");
+    }
+
+    fn notice(&mut self, message: &str) {
+        let word = if self.lang == Lang::Id { "Catatan" } else { "Note" };
+        // One that asks for attention does so by itself.
+        let plain = ["Perhatian:", "Beware:"].iter().all(|word| !message.starts_with(word));
+        self.add(Role::Notice, &if plain { format!("{word}: {message}") } else { message.to_owned() });
     }
 
     fn hint(&mut self, error: &Value) {
@@ -172,9 +186,17 @@ impl Page {
         let lang = self.lang;
         let stats = report.get("stats").unwrap_or(&Value::Null);
         let (rows, errors, warnings) = (number(stats, "rows"), number(stats, "errors"), number(stats, "warnings"));
+        let groups = report.get("groups").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let implied = groups.iter().filter(|group| is_implied(group)).map(|group| number(group, "count"));
+        let errors = errors.saturating_sub(implied.sum());
         let (accepted, refused) = (number(report, "rowsAccepted"), number(report, "rowsRefused"));
         let all = speech::counted(rows, lang, "baris", "row", "rows");
-        let errors = speech::counted(errors, lang, "kesalahan", "error", "errors");
+        let errors = match (errors, lang) {
+            // What is wrong is said of the file as a whole.
+            (0, Lang::Id) => "judul kolom tidak dikenal".to_owned(),
+            (0, Lang::En) => "its labels are not known".to_owned(),
+            (errors, lang) => speech::counted(errors, lang, "kesalahan", "error", "errors"),
+        };
         let valid = report.get("valid").and_then(Value::as_bool).unwrap_or_default();
         let (good, bad) = (speech::count(accepted, lang), speech::count(refused, lang));
         let mut said = match (valid, lang) {
@@ -229,9 +251,9 @@ impl Page {
             }
         }
         let count = number(group, "count");
-        self.rest(count.saturating_sub(shown));
+        self.rest(count.saturating_sub(shown), self.counts(group));
         let all = self.rows > GROUP_ROWS as u64 && count >= self.rows;
-        if all && said.len() > 1 && said.iter().any(|said| said.error.get("fixed").is_some()) {
+        if all && said.len() > 1 && one_correction(&members, count) {
             self.add(
                 Role::Hint,
                 match self.lang {
@@ -242,11 +264,14 @@ impl Page {
         }
     }
 
-    fn rest(&mut self, rest: u64) {
+    /// How much is left out, and where it stands.
+    fn rest(&mut self, rest: u64, (id, one, many): (&str, &str, &str)) {
         if rest > 0 {
+            let count = speech::count(rest, self.lang);
+            let noun = if rest == 1 { one } else { many };
             let rest = match self.lang {
-                Lang::Id => format!("… dan {} lagi", speech::count(rest, Lang::Id)),
-                Lang::En => format!("… and {} more", speech::count(rest, Lang::En)),
+                Lang::Id => format!("… dan {count} {id} lagi; lihat unduhan (--errors-csv)"),
+                Lang::En => format!("… and {count} more {noun}; see the download (--errors-csv)"),
             };
             self.add(Role::Detail, &rest);
         }
@@ -262,30 +287,52 @@ impl Page {
         self.add(Role::Error, &heading);
         let wanted: Vec<u64> = groups.iter().map(|(index, _)| *index as u64).collect();
         let members = errors.iter().filter(|error| number_of_group(error).is_some_and(|group| wanted.contains(&group)));
-        let members: Vec<&Value> = members.take(HEADER_MEMBERS).collect();
+        let (blank, members): (Vec<&Value>, Vec<&Value>) = members.partition(|error| self.is_blank_label(error));
+        let shown = members.len().min(HEADER_MEMBERS) + blank.len();
+        let members = members.get(..HEADER_MEMBERS).unwrap_or(&members);
         for (index, error) in members.iter().enumerate() {
             self.add(Role::Detail, text(error, "message"));
             if !same_hint(error, members.get(index + 1).copied()) {
                 self.hint(error);
             }
         }
-        self.rest(count.saturating_sub(members.len() as u64));
+        if let Some(first) = blank.first() {
+            let columns: Vec<u64> = blank.iter().map(|error| number(error, "fieldNumber")).collect();
+            let said = labels::blank(&labels::runs_of_letters(&columns), columns.len() > 1);
+            self.add(Role::Detail, said.get(self.lang));
+            self.hint(first);
+        }
+        self.rest(count.saturating_sub(shown as u64), ("kolom", "column", "columns"));
+    }
+
+    /// Whether it is about a column without a label, which is named by its letter alone.
+    fn is_blank_label(&self, error: &Value) -> bool {
+        let letters = labels::letters(number(error, "fieldNumber"));
+        let general = error.get("fixed").is_none();
+        general && text(error, "message") == labels::blank(&letters, false).get(self.lang)
+    }
+
+    /// What a group counts: cells, or rows where several columns are meant.
+    fn counts(&self, group: &Value) -> (&'static str, &'static str, &'static str) {
+        let field = group.get("field").is_some_and(Value::is_string) && !text(group, "title").is_empty();
+        match field || text(group, "type") == "extra-cell" {
+            true => ("sel", "cell", "cells"),
+            false => ("baris", "row", "rows"),
+        }
     }
 
     fn heading(&self, group: &Value) -> String {
         let lang = self.lang;
         let title = Some(text(group, "title")).filter(|title| !title.is_empty());
-        let column = title.map(|title| match lang {
-            Lang::Id => format!("Kolom {title}: "),
-            Lang::En => format!("Column {title}: "),
+        let label = Some(text(group, "label")).filter(|label| !label.is_empty());
+        let column = title.map(|title| match (label, lang) {
+            (None, Lang::Id) => format!("Kolom {title}: "),
+            (None, Lang::En) => format!("Column {title}: "),
+            (Some(label), Lang::Id) => format!("Kolom {title} («{label}» di berkas): "),
+            (Some(label), Lang::En) => format!("Column {title} (“{label}” in the file): "),
         });
-        let count = number(group, "count");
-        let cells = group.get("field").is_some_and(Value::is_string);
-        let counted = match (title.filter(|_| cells), lang) {
-            (Some(_), lang) => speech::counted(count, lang, "sel", "cell", "cells"),
-            (None, lang) if text(group, "type") == "extra-cell" => speech::counted(count, lang, "sel", "cell", "cells"),
-            (None, lang) => speech::counted(count, lang, "baris", "row", "rows"),
-        };
+        let (id, one, many) = self.counts(group);
+        let counted = speech::counted(number(group, "count"), lang, id, one, many);
         let runs = runs_of(group);
         let more = group.get("more").and_then(Value::as_bool).unwrap_or_default();
         let rows = match runs.as_slice() {
@@ -296,6 +343,18 @@ impl Page {
         };
         format!("{}{}, {counted}{rows}", column.unwrap_or_default(), text(group, "heading"))
     }
+}
+
+/// Whether one correction of the whole column is the answer to all that is known of it: every value can be corrected, and
+/// in the same way.
+fn one_correction(members: &[&Value], count: u64) -> bool {
+    let way = |error: &&Value| {
+        let fixed = text(error, "fixed");
+        (!fixed.is_empty()).then(|| text(error, "hint").replacen(fixed, "", 1))
+    };
+    let first = members.first().and_then(way);
+    let enough = members.len() as u64 >= count.min(GROUP_ROWS as u64);
+    enough && first.is_some() && members.iter().all(|error| way(error) == first)
 }
 
 /// Whether general advice comes again with the next sentence, so that it is said once, after the last of them.

@@ -1,11 +1,16 @@
 //! The words of the `satudata` extension: identifiers, doubts about them, rules across columns.
 
-use super::Text;
+use super::numbers::regroup;
 use super::words::Words;
+use super::{Text, choices, shown};
+use crate::across::AcrossRule;
+use crate::contract::Contract;
 use crate::field::Field;
 use crate::form::Form;
 use crate::lexical::identity::{Doubt, Identity, is_shortened};
+use crate::lexical::number::{Wide, integer, json_integer};
 use crate::lexical::text::TextFormat;
+use crate::reader::rows::Tag;
 
 /// The name of the rule that an identifier of that field has its form.
 pub(crate) fn type_heading(field: &Field) -> Option<Text> {
@@ -33,6 +38,11 @@ pub(crate) fn identity_words(identity: Identity, value: &str) -> Words {
             "Lembar kerja menyimpannya sebagai bilangan dan membuang angka belakangnya. Format kolom sebagai Teks, lalu ambil lagi dari sumbernya.",
             "A spreadsheet stored it as a number and dropped its last digits. Format the column as text and take it from its source again.",
         );
+    }
+    if matches!(identity, Identity::Nik | Identity::Nkk)
+        && let Some(Text { id, en }) = choices::miscounted(value, |text| identity.accepts(text))
+    {
+        return words.telling(id, en);
     }
     words
 }
@@ -92,11 +102,43 @@ pub(crate) fn across_heading(name: &str) -> Text {
     Text::new(format!("Aturan «{name}» tidak terpenuhi"), format!("The rule “{name}” is broken"))
 }
 
-/// The contract's own words for a rule across columns; the cells follow unless they say where.
-pub(crate) fn across(message: &Text) -> Words {
+/// The contract's own words for a rule across columns; the cells follow unless they say where. `cell` gives the cell of a
+/// field.
+pub(crate) fn across<'c>(
+    rule: &AcrossRule,
+    contract: &Contract,
+    cell: &dyn Fn(usize) -> Option<(&'c str, Tag)>,
+) -> Words {
     let with_cells = |text: &str| match text.contains("{value}") {
         true => text.to_owned(),
         false => format!("{} ({{value}}).", text.trim_end_matches(['.', ' '])),
     };
-    Words::new(with_cells(&message.id), with_cells(&message.en))
+    let words = Words::new(with_cells(&rule.message.id), with_cells(&rule.message.en));
+    match summed(rule, contract, cell) {
+        Some((sum, total)) => words.telling(
+            format!("Jumlah bagian-bagiannya {sum}, tertulis {total}. Periksa angka-angka ini pada sumbernya."),
+            format!("Its parts add up to {sum}, where {total} is written. Check these numbers at their source."),
+        ),
+        None => words.hint("Periksa isi kolom-kolom ini pada sumbernya.", "Check these columns at their source."),
+    }
+}
+
+/// What the parts of a total come to, and the total as it is written, where the rule is a sum of whole numbers.
+fn summed<'c>(
+    rule: &AcrossRule,
+    contract: &Contract,
+    cell: &dyn Fn(usize) -> Option<(&'c str, Tag)>,
+) -> Option<(String, String)> {
+    let number = |name: &str| {
+        let index = contract.fields.iter().position(|field| field.name == name)?;
+        let Form::Integer(form) = &contract.fields.get(index)?.form else { return None };
+        let (text, tag) = cell(index)?;
+        let Wide(value) = if tag == Tag::Number { json_integer(text)? } else { integer(text, form)? };
+        Some((value, text, form.group.as_deref()))
+    };
+    let (total, parts) = rule.sum()?;
+    let (_, written, group) = number(total)?;
+    let sum = parts.iter().try_fold(0_i128, |sum, part| sum.checked_add(number(part)?.0))?;
+    let sum = sum.to_string();
+    Some((group.map_or(sum.clone(), |group| regroup(&sum, group)), shown(written)))
 }

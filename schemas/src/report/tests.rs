@@ -61,7 +61,7 @@ fn values_are_filled_once_and_formulas_are_defused() {
         let report = Report { errors: vec![formula], ..Report::default() };
         assert!(report.errors_csv(Lang::Id).contains(cell), "{value}");
     }
-    assert_eq!(shown("a\nb\u{202e}\u{200b}\u{a0}"), "a\\nb\\u{202e}\\u{200b}\\u{a0}");
+    assert_eq!(shown("a\nb\u{202e}\u{200b}\u{a0}\t|"), "a↵b\\u{202e}\\u{200b}  |");
     assert_eq!(shown(&"x".repeat(100)).chars().count(), VALUE_CHARS + 1);
 }
 
@@ -213,6 +213,108 @@ fn words_about_choices_and_forms() {
             ("list", cells(json!({"name": "l", "type": "list", "delimiter": ";", "itemType": "integer"}), &["1;dua"])),
         ],
     );
+}
+
+#[test]
+fn no_suggestion_changes_a_number_or_is_refused_itself() {
+    let grouped = |more: Value| {
+        let mut field = json!({"name": "n", "type": "integer", "groupChar": "."});
+        more.as_object().into_iter().flatten().for_each(|(name, value)| field[name] = value.clone());
+        field
+    };
+    let counts = [
+        "16 ribu",
+        "3,5 juta",
+        "3.500 juta",
+        "16k jiwa",
+        "25.0000",
+        "19.5",
+        "9.0",
+        "0.0",
+        "3.500.00",
+        "10,000",
+        "16 unit",
+    ];
+    let choice = json!({"name": "s", "type": "integer", "categories": [{"value": 1, "label": "Kuat"}, {"value": 2, "label": "Lemah"}],
+        "constraints": {"enum": [1, 2]}});
+    let sex = json!({"name": "jk", "type": "string", "constraints": {"enum": ["L", "P"]},
+        "categories": [{"value": "L", "label": "Laki-laki"}, {"value": "P", "label": "Perempuan"}]});
+    let bare_sex = json!({"name": "jk", "type": "string", "constraints": {"enum": ["L", "P"]}});
+    let nik = json!({"name": "nik", "type": "string", "constraints": {"pattern": "[0-9]{16}"}});
+    let zone = json!({"name": "w", "type": "datetime", "format": "%d %B %Y %H:%M%z", "satudata": {"bahasa": "id"}});
+    let area = json!([{"name": "kode", "type": "string", "example": "64.02.05",
+        "constraints": {"pattern": "[0-9]{2}(\\.[0-9]{2}){0,2}"}}]);
+    let keys = json!({"foreignKeys": [{"fields": ["kode"], "reference":
+        {"package": "urn:satudata:ref:wilayah@2025-1", "resource": "wilayah", "fields": ["kode"]}}]});
+    let listed = contract(area, keys, json!({"delimiter": "\t", "quoteChar": "\u{1}"}));
+    both(
+        "suggestions",
+        &[
+            ("counts", cells(grouped(json!({})), &counts)),
+            ("counts up to 50", cells(grouped(json!({"constraints": {"maximum": 50}})), &["9.0", "19.5", "51,0"])),
+            ("a column in millions", cells(grouped(json!({"satudata": {"satuan": "juta rupiah"}})), &["16 juta"])),
+            (
+                "numbers",
+                cells(
+                    json!({"name": "n", "type": "number", "decimalChar": ","}),
+                    &["3,5 juta", "0,25 ribu", "2,125 rb"],
+                ),
+            ),
+            ("a choice", cells(choice, &["0.0", "1.0", "Lemah"])),
+            ("labels", cells(sex, &["Perempuan", "laki-laki", "Wanita", "p", "X"])),
+            ("no labels", cells(bare_sex, &["Perempuan", "Pria", "Putri"])),
+            ("identity", cells(nik, &["640205410780001", "64020541078000", "64020541078000011"])),
+            (
+                "identity by format",
+                cells(json!({"name": "n", "type": "string", "satudata": {"format": "nik"}}), &["640205410780001"]),
+            ),
+            ("leading zeros of a list", csv(&listed, "kode\n0\n4\n64.02.05 \n64.02.77 \n6402052001\n")),
+            ("zone", cells(zone, &["20 Januari 2025 07:25", "20 Januari 2025 07:25 WITA", "20/01/2025 07:25"])),
+        ],
+    );
+}
+
+#[test]
+fn what_nobody_sees_is_named() {
+    let code = json!({"name": "kode", "type": "string", "constraints": {"pattern": "[0-9]{2}"}});
+    let report = csv(
+        &contract(json!([code]), json!({}), json!({"delimiter": ";"})),
+        "kode\n64 \n 64\n\u{a0}6\u{a0}4\n6\t4\n64\u{200b}\n\"6\n4\"\n6 4\n",
+    );
+    let said = |lang| report.errors.iter().map(|error| error.message(lang)).collect::<Vec<_>>();
+    let id = [
+        "«64 » tidak sesuai bentuk yang diminta (ada spasi di belakang).",
+        "« 64» tidak sesuai bentuk yang diminta (ada spasi di depan).",
+        "« 6 4» tidak sesuai bentuk yang diminta (ada spasi di depan, spasi tak terputus).",
+        "«6 4» tidak sesuai bentuk yang diminta (ada tab).",
+        "«64\\u{200b}» tidak sesuai bentuk yang diminta (ada karakter tak terlihat).",
+        "«6↵4» tidak sesuai bentuk yang diminta (ada ganti baris).",
+        "«6 4» tidak sesuai bentuk yang diminta.",
+    ];
+    assert_eq!(said(Lang::Id), id);
+    let en = "“ 6 4” does not have the form that is asked for (it has a space in front, a no-break space).";
+    assert_eq!(said(Lang::En)[2], en);
+}
+
+#[test]
+fn rows_that_are_no_data_are_named_first() {
+    let fields = json!([
+        {"name": "no", "type": "integer"}, {"name": "kode", "type": "string", "constraints": {"required": true}},
+        {"name": "nama", "type": "string"}, {"name": "n", "type": "integer", "constraints": {"required": true}},
+    ]);
+    let contract = contract(fields, json!({"primaryKey": ["kode"]}), json!({"delimiter": ";"}));
+    let notes = "Catatan: angka sementara;;;\n".repeat(12);
+    let text =
+        format!("no;kode;nama;n\n(1);(2);(3);(4)\n1;64;Jumlah;5\n2;65;Total;x\n;;Jumlah;9\nno;kode;nama;n\n{notes}");
+    let report = csv(&contract, &text);
+    let said: Vec<&str> = report.notices.iter().map(|notice| notice.message.get(Lang::Id)).collect();
+    assert_eq!(said.len(), 10);
+    assert_eq!(said[0], "Baris 2 tampaknya penomoran kolom, bukan data: hapus baris itu.");
+    assert_eq!(said[1], "Baris 5 tampaknya baris jumlah, bukan data: hapus baris itu.");
+    assert_eq!(said[2], "Baris 6 tampaknya judul kolom yang terulang, bukan data: hapus baris itu.");
+    assert_eq!(said[3], "Baris 7 tampaknya catatan atau tanda tangan, bukan data: hapus baris itu.");
+    assert!(report.notices.iter().all(|notice| notice.code == "row-is-no-data"));
+    assert_eq!(report.notices[1].message.get(Lang::En), "Row 5 seems to be a row of totals, not data: delete it.");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A sentence, advice, and the corrected value where one can be known.
 
-use super::{Text, shown};
+use super::{Text, near, shown};
 use crate::field::{Field, Missing};
 
 /// What is said about one error.
@@ -52,6 +52,35 @@ impl Words {
         if !self.fixed.as_deref().is_some_and(holds) {
             (self.fixed, self.hint, self.guess) = (None, None, false);
         }
+        self
+    }
+}
+
+impl Words {
+    /// Names what a person cannot see in a value and may be all that is wrong with it.
+    pub(crate) fn unseen(mut self, value: &str) -> Self {
+        let seen = value.trim();
+        if seen.is_empty() {
+            return self;
+        }
+        let no_break = |c| matches!(c, '\u{a0}' | '\u{2007}' | '\u{202f}');
+        let found = [
+            (value.starts_with(char::is_whitespace), "spasi di depan", "a space in front"),
+            (value.ends_with(char::is_whitespace), "spasi di belakang", "a space behind"),
+            (value.contains(no_break), "spasi tak terputus", "a no-break space"),
+            (seen.contains('\t'), "tab", "a tab"),
+            (seen.contains(['\n', '\r']), "ganti baris", "a line break"),
+            (value.contains(near::is_invisible), "karakter tak terlihat", "an invisible character"),
+        ];
+        let found: Vec<_> = found.into_iter().filter(|(is, ..)| *is).collect();
+        if found.is_empty() {
+            return self;
+        }
+        let id = found.iter().map(|(_, id, _)| *id).collect::<Vec<_>>().join(", ");
+        let en = found.iter().map(|(.., en)| *en).collect::<Vec<_>>().join(", ");
+        let with = |text: &str, what: String| format!("{} ({what}).", text.trim_end_matches('.'));
+        self.message =
+            Text::new(with(&self.message.id, format!("ada {id}")), with(&self.message.en, format!("it has {en}")));
         self
     }
 }
