@@ -7,4 +7,5 @@ pub(crate) mod cells;
 pub(crate) mod csv;
 pub(crate) mod decode;
 pub(crate) mod json;
+pub(crate) mod kind;
 pub(crate) mod rows;

@@ -50,9 +50,9 @@ impl Stray {
         };
         if !lacking {
             None
-        } else if TOTALS.iter().any(|known| begins(known)) {
+        } else if TOTALS.iter().any(begins) {
             Some(Self::Total)
-        } else if filled.len() <= 2 && (word.starts_with('*') || NOTES.iter().any(|known| begins(known))) {
+        } else if filled.len() <= 2 && (word.starts_with('*') || NOTES.iter().any(begins)) {
             Some(Self::Note)
         } else {
             let alone = filled.len() == 1 && cells.len() >= WIDE && word.contains(' ');

@@ -85,6 +85,16 @@ fn contract(fields: Value, more: Value, dialect: Value) -> Arc<Contract> {
     Arc::new(Contract::compile(&package, &Lists).expect("a contract"))
 }
 
+/// A contract for files with semicolons in that encoding.
+fn encoded(fields: Value, encoding: &str) -> Arc<Contract> {
+    let package = json!({
+        "$schema": "https://datapackage.org/profiles/2.0/datapackage.json", "name": "uji", "version": "1.0.0",
+        "resources": [{"name": "data", "path": "data.csv", "encoding": encoding, "dialect": {"delimiter": ";"},
+            "schema": {"fields": fields, "fieldsMatch": "equal"}}],
+    });
+    Arc::new(Contract::compile(&package, &Lists).expect("a contract"))
+}
+
 struct Lists;
 
 impl References for Lists {
@@ -365,11 +375,19 @@ fn words_about_whole_files() {
     let contract = contract(json!([{"name": "n", "type": "integer"}]), json!({}), json!({"delimiter": ","}));
     let of = |format, bytes: &[u8]| report(&contract, format, bytes, true);
     let wide = format!("n{}\n", ",x".repeat(40));
+    let fields = json!([{"name": "n", "type": "integer"}, {"name": "Luas (km\u{b2})", "type": "integer"}]);
+    let one_byte = encoded(fields, "windows-1252");
     both(
         "files",
         &[
             ("encoding", of(Format::Csv, b"n\n1\n\xc3\xb1 Caf\xe9\n")),
             ("encoding detected", of(Format::Csv, b"n\n1\nCaf\xe9\n")),
+            ("workbook", of(Format::Csv, b"PK\x03\x04\x14\0\x06\0\x08\0[Content_Types].xml \xe9\0")),
+            ("old workbook", of(Format::Json, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0")),
+            ("web page", of(Format::Csv, b"<html><body><table>\n<tr><td>n\n")),
+            ("pdf", report(&contract, Format::Csv, b"%PDF-1.7\n\xe2\xe3", false)),
+            ("archive", of(Format::Ndjson, b"PK\x03\x04\x14\0data.csv")),
+            ("utf-8 after all", csv(&one_byte, "n;Luas (km\u{b2})\n1;2\n")),
             ("nul", of(Format::Csv, b"n\n1\n\0\n")),
             ("empty", of(Format::Csv, b"")),
             ("quote", of(Format::Csv, b"n\n1\n\"2\n3\n")),
