@@ -283,7 +283,7 @@ mod tests {
     use super::*;
     use crate::{Contract, Format, Lang, Limits, NoReferences, Report, Validator};
 
-    /// A toy: `a = b`, and rows with a = 13 cannot be computed.
+    /// A toy: `a = b + …`, and rows with a = 13 cannot be computed.
     struct Equality;
 
     #[derive(Debug)]
@@ -291,7 +291,8 @@ mod tests {
 
     impl RuleEngine for Equality {
         fn compile(&self, source: RuleSource<'_>, schema: &SchemaRef) -> Result<Box<dyn CompiledRule>, Text> {
-            let names = source.expression.split(" = ").map(|name| schema.index_of(name));
+            let sides = source.expression.split(" = ").flat_map(|side| side.split(" + "));
+            let names = sides.map(|name| schema.index_of(name));
             let columns: Result<Vec<_>, _> = names.collect();
             columns.map(|columns| Box::new(Equal(columns)) as _).map_err(|_| Text::fixed("salah", "wrong"))
         }
@@ -304,11 +305,13 @@ mod tests {
 
         fn evaluate(&self, rows: &RecordBatch) -> Result<BooleanArray, String> {
             let column = |at: usize| rows.column(self.0[at]).as_primitive::<Int64Type>();
-            let (a, b): (&Int64Array, &Int64Array) = (column(0), column(1));
+            let a: &Int64Array = column(0);
             if a.iter().flatten().any(|value| value == 13) {
                 return Err("thirteen".to_owned());
             }
-            Ok(a.iter().zip(b).map(|(a, b)| Some(a? == b?)).collect())
+            let part = |row: usize, at: usize| column(at).is_valid(row).then(|| column(at).value(row));
+            let sum = |row: usize| (1..self.0.len()).map(|at| part(row, at)).sum::<Option<i64>>();
+            Ok(a.iter().enumerate().map(|(row, a)| Some(a? == sum(row)?)).collect())
         }
     }
 
@@ -372,6 +375,32 @@ mod tests {
         check.push(b"a,b,c\n1,1,x\n").unwrap();
         check.finish().unwrap();
         assert_eq!(check.into_report().notices[0].code, "rules-unchecked");
+    }
+
+    #[test]
+    fn a_broken_sum_shows_what_its_parts_come_to() {
+        let (report, _) = run(json!([{"nama": "dua", "ekspresi": "a = b + b"}]), "a,b,c\n4,2,x\n5,2,x\n");
+        let hint = |lang| report.errors[0].hint(lang).unwrap();
+        assert_eq!(hint(Lang::Id), "Jumlah bagian-bagiannya 4, tertulis 5. Periksa angka-angka ini pada sumbernya.");
+        assert_eq!(hint(Lang::En), "Its parts add up to 4, where 5 is written. Check these numbers at their source.");
+        let (report, _) = run(json!([{"nama": "sama", "ekspresi": "a = b"}]), "a,b,c\n1,2,x\n");
+        assert_eq!(report.errors[0].hint(Lang::En).unwrap(), "Check these columns at their source.");
+        let parts = |expression: &str| {
+            let rule = AcrossRule {
+                name: String::new(),
+                message: Text::default(),
+                warning: false,
+                expression: expression.to_owned(),
+                tolerance: None,
+                path: String::new(),
+                compiled: None,
+            };
+            rule.sum().map(|(total, parts)| format!("{total}: {}", parts.join(" ")))
+        };
+        assert_eq!(parts("l + p == jumlah").as_deref(), Some("jumlah: l p"));
+        for other in ["a <= b + c", "a = b - c", "a = 2 * b + c", "a = b", "a + b", "f(a) = b + c", "a = b + c = d"] {
+            assert_eq!(parts(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -133,9 +133,41 @@ fn fault_words(fault: &CellFault, format: Foreign) -> Fatal {
     }
 }
 
+/// A file that comes as text of the kind `name` and is none.
+pub(crate) fn no_text(is: &str, name: &str) -> Fatal {
+    let (id, en) = match is {
+        "xlsx" | "ods" => (
+            "Kirim dengan nama dan jenis yang sebenarnya (.xlsx, .ods), atau simpan dari aplikasinya sebagai CSV UTF-8.",
+            "Send it under its true name and type (.xlsx, .ods), or save it from its application as CSV UTF-8.",
+        ),
+        "ole" => (
+            "Buka dengan Excel atau LibreOffice, hapus kata sandinya bila ada, lalu simpan sebagai XLSX atau CSV UTF-8.",
+            "Open it with Excel or LibreOffice, remove its password if it has one, and save it as XLSX or CSV UTF-8.",
+        ),
+        "html" | "xml" => (
+            "Buka dengan Excel atau LibreOffice, lalu simpan sebagai CSV UTF-8.",
+            "Open it with Excel or LibreOffice, and save it as CSV UTF-8.",
+        ),
+        "zip" | "gzip" | "archive" => {
+            ("Buka arsipnya, lalu kirim berkas di dalamnya.", "Unpack it, and send the file in it.")
+        }
+        "pdf" | "image" | "document" => (
+            "Tabel di dalamnya tidak dapat dibaca. Minta tabel aslinya sebagai XLSX atau CSV UTF-8.",
+            "A table in it cannot be read. Ask for the table itself as XLSX or CSV UTF-8.",
+        ),
+        _ => (
+            "Kirim dengan nama dan jenis yang sebenarnya, atau simpan sebagai CSV UTF-8.",
+            "Send it under its true name and type, or save it as CSV UTF-8.",
+        ),
+    };
+    other_words(is, name).advise(id, en)
+}
+
 /// The file is something else than its name says.
 fn other_words(is: &str, name: &str) -> Fatal {
     let (id, en) = match is {
+        "ole" => ("berkas Office lama, misalnya buku kerja XLS", "an old Office file, such as an XLS workbook"),
+        "archive" => ("arsip", "an archive"),
         "xlsx" => ("buku kerja XLSX", "an XLSX workbook"),
         "xls" => ("buku kerja Excel lama (XLS)", "an old Excel workbook (XLS)"),
         "xlsb" => ("buku kerja biner Excel (XLSB)", "a binary Excel workbook (XLSB)"),

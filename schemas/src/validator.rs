@@ -15,6 +15,7 @@ use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
 use hashbrown::{HashMap, HashSet};
 
 use crate::across;
+use crate::cell_words;
 use crate::collect::{Batch, Collector, key_rule};
 use crate::column::{self, Fault, Place, Reading};
 use crate::contract::{Contract, FieldsMatch, Target};
@@ -28,6 +29,7 @@ use crate::reader::cells::{CellFault, CellStop, Foreign};
 use crate::reader::csv::{CsvLimits, CsvReader, Scan};
 use crate::reader::decode::{DecodeStop, Decoder, TextEncoding};
 use crate::reader::json::{JsonLimits, JsonReader, Names, Step};
+use crate::reader::kind::{self, Look};
 use crate::reader::rows::{KeyFault, MAX_SPAN, Rows, Span, Tag};
 use crate::report::{Fatal, Finding, Lang, Notice, Report, Stats, Text, labels, speech};
 use sheets::CellInput;
@@ -89,6 +91,8 @@ impl Default for Limits {
 const BATCH_CELLS: usize = 1 << 18;
 /// Rows below the header's place in which labels are looked for when it does not fit.
 const HEADER_WITHIN: usize = 20;
+/// Bytes in which a header is looked for that may be in another encoding than the contract says.
+const HEADER_BYTES: usize = 4096;
 /// Bytes decoded at once.
 const PIECE: usize = 256 << 10;
 
@@ -136,6 +140,17 @@ enum Input {
     Cells(Box<CellInput>),
 }
 
+impl Input {
+    /// What the file should be, in words.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Csv(_) => "CSV",
+            Self::Json(_) => "JSON",
+            Self::Cells(_) => "",
+        }
+    }
+}
+
 struct CsvInput {
     reader: CsvReader,
     detecting: bool,
@@ -156,6 +171,10 @@ pub struct Validator {
     core: Core,
     seen_text: bool,
     finished: bool,
+    /// The first bytes of a text, until they have said that it is one.
+    head: Option<Vec<u8>>,
+    /// The contract's one-byte encoding is to be doubted.
+    doubt_encoding: bool,
 }
 
 /// What does not depend on the way the file is written.
@@ -221,6 +240,8 @@ impl Validator {
         // The names of objects are the fields; other files say by their header what is where.
         let mapping = matches!(input, Input::Json(_)).then(|| Mapping::positional(width));
         let lacking = contract.lacks_rules();
+        let one_byte = contract.encoding.is_some_and(encoding_rs::Encoding::is_single_byte);
+        let doubt_encoding = one_byte && format == Format::Csv;
         let mut validator = Self {
             decoder: match format {
                 Format::Csv => Decoder::detecting(contract.encoding),
@@ -254,6 +275,8 @@ impl Validator {
             },
             seen_text: false,
             finished: false,
+            head: (!matches!(format, Format::Cells(_))).then(Vec::new),
+            doubt_encoding,
         };
         if lacking {
             validator.core.without_rules();
@@ -266,6 +289,7 @@ impl Validator {
     pub fn in_encoding(mut self, encoding: TextEncoding) -> Self {
         if matches!(self.input, Input::Csv(_)) {
             self.decoder = Decoder::new(Some(encoding.0));
+            self.doubt_encoding = false;
         }
         self
     }
@@ -388,6 +412,41 @@ impl Validator {
         if let Some(fatal) = &self.core.fatal {
             return Err(fatal.clone());
         }
+        let Some(mut head) = self.head.take() else { return self.decoded(bytes, last) };
+        head.extend_from_slice(bytes);
+        let wait = self.doubt_encoding && head.len() < HEADER_BYTES && !last;
+        match kind::look(&head, last) {
+            Look::Other(is) => {
+                let fatal = cell_words::no_text(is, self.input.name());
+                self.core.fatal = Some(fatal.clone());
+                Err(fatal)
+            }
+            Look::Text if !wait => {
+                self.doubt_encoding(&head);
+                self.decoded(&head, last)
+            }
+            Look::Text | Look::Undecided => {
+                self.head = Some(head);
+                Ok(())
+            }
+        }
+    }
+
+    /// A header that is UTF-8 where the contract declares one byte a letter: its labels would not be known.
+    fn doubt_encoding(&mut self, head: &[u8]) {
+        let lines = self.core.contract.layout.header_rows.last().copied().unwrap_or(1);
+        if self.doubt_encoding && kind::is_utf8(head, usize::try_from(lines).unwrap_or(1)) {
+            let name = self.decoder.name();
+            self.core.notice(
+                "encoding-doubtful",
+                format!("Berkas tampaknya UTF-8, tetapi standar data menyebut {name}, sehingga huruf khusus terbaca salah. Kirim lagi dengan --encoding utf-8 (HTTP: Content-Type: text/csv; charset=utf-8)."),
+                format!("The file seems to be UTF-8, but the contract says {name}, so that special letters are read wrongly. Send it again with --encoding utf-8 (HTTP: Content-Type: text/csv; charset=utf-8)."),
+            );
+        }
+    }
+
+    /// Checks bytes of which it is known that they are meant as what the format says.
+    fn decoded(&mut self, bytes: &[u8], last: bool) -> Result<(), Fatal> {
         let text = match &mut self.input {
             Input::Csv(csv) => &mut csv.reader.rows.text,
             Input::Json(json) => &mut json.rows.text,

@@ -8,4 +8,5 @@ pub(crate) mod csv;
 pub(crate) mod decode;
 pub(crate) mod flat;
 pub(crate) mod json;
+pub(crate) mod kind;
 pub(crate) mod rows;

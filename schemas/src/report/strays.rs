@@ -23,6 +23,8 @@ const NOTES: [&str; 10] =
     ["sumber", "catatan", "keterangan", "ket", "mengetahui", "kepala dinas", "kepala", "source", "note", "dicetak"];
 /// Cells from the first filled one on among which the word is looked for: a number may stand before it.
 const LOOKED_AT: usize = 3;
+/// Characters of a cell in which the word is looked for.
+const WORD: usize = 40;
 /// Columns that a table has before one filled cell in a row says anything.
 const WIDE: usize = 4;
 
@@ -34,23 +36,18 @@ impl Stray {
         if numbers(&filled, cells.len()) {
             return Some(Self::Numbers);
         }
-        let same = cells
-            .iter()
-            .zip(labels)
-            .filter(|(cell, label)| !cell.trim().is_empty() && near::folded(cell) == near::folded(label));
-        if same.count() >= labels.len().div_ceil(2).max(2) {
+        if repeats(cells, labels) {
             return Some(Self::Labels);
+        }
+        if !lacking {
+            return None;
         }
         let word =
             filled.iter().take(LOOKED_AT).find(|cell| cell.starts_with('*') || cell.contains(char::is_alphabetic))?;
-        let begins = |known: &&str| {
-            let text: String = word.chars().take(40).collect();
-            let text = near::folded(&text);
-            text.strip_prefix(*known).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
-        };
-        if !lacking {
-            None
-        } else if TOTALS.iter().any(&begins) {
+        let start = near::folded(&word.chars().take(WORD).collect::<String>());
+        let begins =
+            |known: &&str| start.strip_prefix(*known).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
+        if TOTALS.iter().any(begins) {
             Some(Self::Total)
         } else if filled.len() <= 2 && (word.starts_with('*') || NOTES.iter().any(begins)) {
             Some(Self::Note)
@@ -73,6 +70,13 @@ impl Stray {
             format!("Row {row} seems to be {en}, not data: delete it."),
         )
     }
+}
+
+/// Whether the cells are the labels again. Rows that are not, of which there may be millions, cost little.
+fn repeats(cells: &[&str], labels: &[String]) -> bool {
+    let same =
+        |(cell, label): &(&&str, &String)| !cell.trim().is_empty() && cell.trim().eq_ignore_ascii_case(label.trim());
+    cells.iter().zip(labels).filter(same).count() >= labels.len().div_ceil(2).max(2)
 }
 
 /// Whether the cells count the columns: `(1)`, `2`, `[3]` and so on.

@@ -85,6 +85,16 @@ fn contract(fields: Value, more: Value, dialect: Value) -> Arc<Contract> {
     Arc::new(Contract::compile(&package, &Lists).expect("a contract"))
 }
 
+/// A contract for files with semicolons in that encoding.
+fn encoded(fields: Value, encoding: &str) -> Arc<Contract> {
+    let package = json!({
+        "$schema": "https://datapackage.org/profiles/2.0/datapackage.json", "name": "uji", "version": "1.0.0",
+        "resources": [{"name": "data", "path": "data.csv", "encoding": encoding, "dialect": {"delimiter": ";"},
+            "schema": {"fields": fields, "fieldsMatch": "equal"}}],
+    });
+    Arc::new(Contract::compile(&package, &Lists).expect("a contract"))
+}
+
 struct Lists;
 
 impl References for Lists {
@@ -275,6 +285,58 @@ fn no_suggestion_changes_a_number_or_is_refused_itself() {
 }
 
 #[test]
+fn the_label_of_the_file_is_named_where_it_is_not_the_title() {
+    let fields = json!([
+        {"name": "menara", "title": "Jumlah menara", "type": "integer", "satudata": {"alias": ["R705A"]}},
+        {"name": "kode_desa", "title": "Kode desa", "type": "string", "constraints": {"required": true}},
+    ]);
+    let more = json!({"primaryKey": ["menara", "kode_desa"]});
+    let report = csv(&contract(fields, more, json!({"delimiter": ","})), "R705A,kode_desa\nx,\n1,a\n1,a\n");
+    let page = report.to_text(Lang::Id);
+    assert!(page.contains("Kolom Jumlah menara («R705A» di berkas): Bukan bilangan bulat"), "{page}");
+    assert!(page.contains("\nKolom Kode desa: Wajib diisi"), "{page}");
+    assert!(page.contains("Kolom Jumlah menara, Kode desa («R705A, kode_desa» di berkas): Nilai kembar"), "{page}");
+    assert!(report.to_text(Lang::En).contains("Column Jumlah menara (“R705A” in the file): Not a whole number"));
+    let list = report.errors_csv(Lang::Id);
+    assert!(list.contains("\n2,1,R705A,x,type-error,"), "{list}");
+}
+
+#[test]
+fn a_null_key_is_counted_and_left_to_what_explains_it() {
+    let fields = json!([{"name": "id", "type": "integer"}, {"name": "n", "type": "string"}]);
+    let contract = contract(fields, json!({"primaryKey": ["id"]}), json!({"delimiter": ","}));
+    let report = csv(&contract, "id,n\nx,a\n,\n");
+    assert_eq!(report.stats.errors, 4);
+    assert!(report.groups.iter().all(|group| group.implied == (group.kind == "primary-key")));
+    let page = report.to_text(Lang::Id);
+    assert!(page.starts_with("Tidak sah: 2 kesalahan.") && !page.contains("Kunci"), "{page}");
+    let stored: Report = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
+    assert_eq!(stored, report);
+    let page = csv(&contract, "id,n\n,a\n").to_text(Lang::Id);
+    assert!(page.contains("Kunci utama kosong"), "{page}");
+}
+
+#[test]
+fn a_header_is_spoken_of_once() {
+    let fields = json!([
+        {"name": "kode", "type": "string", "constraints": {"required": true}},
+        {"name": "penduduk_p", "title": "Penduduk perempuan", "type": "integer", "satudata": {"alias": ["Perempuan"]}},
+        {"name": "luas", "title": "Luas", "type": "number"},
+    ]);
+    let contract = contract(fields, json!({"fieldsMatch": "equal"}), json!({"delimiter": ","}));
+    both(
+        "renamed",
+        &[
+            ("a unit, other letters, a slip", csv(&contract, "KODE,Perempuan (jiwa),laus\na,1,2\n")),
+            ("columns without labels", csv(&contract, "kode,,,,luas,penduduk_p,\na,,,,1,2,\n")),
+            ("nothing known", csv(&contract, "1,2,3,4\n5,6,7,8\n")),
+            ("below a title", csv(&contract, "Laporan,,\nkode,Perempuan,luas\na,1,2\n")),
+            ("nothing known, landing", report(&contract, Format::Csv, b"1,2\n5,6\n", true)),
+        ],
+    );
+}
+
+#[test]
 fn what_nobody_sees_is_named() {
     let code = json!({"name": "kode", "type": "string", "constraints": {"pattern": "[0-9]{2}"}});
     let report = csv(
@@ -365,11 +427,19 @@ fn words_about_whole_files() {
     let contract = contract(json!([{"name": "n", "type": "integer"}]), json!({}), json!({"delimiter": ","}));
     let of = |format, bytes: &[u8]| report(&contract, format, bytes, true);
     let wide = format!("n{}\n", ",x".repeat(40));
+    let fields = json!([{"name": "n", "type": "integer"}, {"name": "Luas (km\u{b2})", "type": "integer"}]);
+    let one_byte = encoded(fields, "windows-1252");
     both(
         "files",
         &[
             ("encoding", of(Format::Csv, b"n\n1\n\xc3\xb1 Caf\xe9\n")),
             ("encoding detected", of(Format::Csv, b"n\n1\nCaf\xe9\n")),
+            ("workbook", of(Format::Csv, b"PK\x03\x04\x14\0\x06\0\x08\0[Content_Types].xml \xe9\0")),
+            ("old workbook", of(Format::Json, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0")),
+            ("web page", of(Format::Csv, b"<html><body><table>\n<tr><td>n\n")),
+            ("pdf", report(&contract, Format::Csv, b"%PDF-1.7\n\xe2\xe3", false)),
+            ("archive", of(Format::Ndjson, b"PK\x03\x04\x14\0data.csv")),
+            ("utf-8 after all", csv(&one_byte, "n;Luas (km\u{b2})\n1;2\n")),
             ("nul", of(Format::Csv, b"n\n1\n\0\n")),
             ("empty", of(Format::Csv, b"")),
             ("quote", of(Format::Csv, b"n\n1\n\"2\n3\n")),

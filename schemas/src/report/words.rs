@@ -78,7 +78,10 @@ impl Words {
         }
         let id = found.iter().map(|(_, id, _)| *id).collect::<Vec<_>>().join(", ");
         let en = found.iter().map(|(.., en)| *en).collect::<Vec<_>>().join(", ");
-        let with = |text: &str, what: String| format!("{} ({what}).", text.trim_end_matches('.'));
+        let with = |text: &str, what: String| match text.trim_end_matches('.') {
+            said if said.ends_with(')') => format!("{}; {what}).", said.trim_end_matches(')')),
+            said => format!("{said} ({what})."),
+        };
         self.message =
             Text::new(with(&self.message.id, format!("ada {id}")), with(&self.message.en, format!("it has {en}")));
         self
