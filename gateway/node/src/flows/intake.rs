@@ -18,7 +18,7 @@ use simpul_core::delivery::{Mode, Staged};
 use simpul_core::digest::Digest;
 use simpul_lake::{LakeError, Stager};
 use simpul_schemas::{
-    AcceptedBatch, CellFault, Contract, Fatal, News, RejectedRow, Report, Text, Validator, canonical_text,
+    AcceptedBatch, CellFault, Contract, Fatal, Field, News, RejectedRow, Report, Text, Validator, canonical_text,
 };
 
 use super::decompress::{Coding, DecodeLimits, Decompress, Sink};
@@ -197,7 +197,7 @@ impl Rows {
         }
         match stage(&self.contract, &mut self.stager, self.validator.take_batches()) {
             Err(IntakeError::Lake(error @ (LakeError::TooManyPeriods { .. } | LakeError::PartitionValue { .. }))) => {
-                self.unreadable = Some(periods_refused(self.validator.report(), &error));
+                self.unreadable = Some(periods_refused(self.validator.report(), &error, &self.contract));
                 Ok(())
             }
             other => other.and_then(|()| {
@@ -209,13 +209,19 @@ impl Rows {
 }
 
 /// The report about a file whose periods the table cannot take.
-fn periods_refused(mut report: Report, error: &LakeError) -> Report {
+fn periods_refused(mut report: Report, error: &LakeError, contract: &Contract) -> Report {
+    let name = contract.period_field().unwrap_or_default();
+    let field = contract.fields().iter().find(|field| field.name() == name);
+    let column = field.and_then(Field::title).unwrap_or(name);
     let (id, en) = match error {
-        LakeError::TooManyPeriods { .. } => (
-            "Periode dalam berkas terlalu banyak untuk satu kiriman.",
-            "The file holds more periods than one delivery may have.",
+        LakeError::TooManyPeriods { limit } => (
+            format!("Kolom {column} memuat lebih dari {limit} periode; satu kiriman mengganti paling banyak {limit}."),
+            format!("The column {column} holds more than {limit} periods; one delivery replaces at most {limit}."),
         ),
-        _ => ("Ada periode yang tidak dapat menjadi nama bagian tabel.", "A period cannot name a part of the table."),
+        _ => (
+            format!("Kolom {column} memuat periode yang tidak dapat menjadi nama bagian tabel."),
+            format!("The column {column} holds a period that cannot name a part of the table."),
+        ),
     };
     let hint = Text::fixed(
         "Periksa kolom periode, atau bagi berkas menjadi beberapa kiriman.",
@@ -229,7 +235,7 @@ fn periods_refused(mut report: Report, error: &LakeError) -> Report {
         row: None,
         column: None,
         byte: None,
-        message: Box::new(Text::fixed(id, en)),
+        message: Box::new(Text::new(id, en)),
         hint: Some(Box::new(hint)),
     });
     report
