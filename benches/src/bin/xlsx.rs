@@ -17,6 +17,8 @@ use simpul_schemas::{Contract, Foreign, Format, Limits, Validator};
 
 /// Bytes read at once, as the node reads from its worker.
 const CHUNK: usize = 64 << 10;
+/// Bytes that the worker may be ahead, as the node has it.
+const AHEAD: usize = 1 << 20;
 /// How often each of the two reads the workbook.
 const TURNS: usize = 3;
 /// The limits of the worker, those that a node has by default.
@@ -116,6 +118,7 @@ fn delivered(path: &Path, contract: &Arc<Contract>) -> Result<u64> {
         .stdout(Stdio::piped())
         .spawn()?;
     let mut cells = worker.stdout.take().context("the worker has no output")?;
+    rustix::pipe::fcntl_setpipe_size(&cells, AHEAD)?;
     let mut validator = Validator::new(Arc::clone(contract), Format::Cells(Foreign::Xlsx), Limits::default());
     let mut chunk = vec![0; CHUNK];
     loop {

@@ -24,6 +24,8 @@ use simpul_schemas::{CellFault, Foreign, Sheet};
 
 use crate::config::Limits;
 
+/// Bytes that a decoder may be ahead of the check: what Linux allows anyone by default.
+const AHEAD: usize = 1 << 20;
 /// Seconds for a process that closed its output to end.
 const END_S: i64 = 5;
 /// Processor time that even an empty file gets, in seconds.
@@ -70,6 +72,8 @@ impl Worker {
         command.stdin(file).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn()?;
         let Some(output) = child.stdout.take() else { return Err(io::Error::other("the worker has no output")) };
+        // Decoding and checking take turns when little fits between them. A kernel that allows no more is slower, no worse.
+        let _ = rustix::pipe::fcntl_setpipe_size(&output, AHEAD);
         let silence_s = i64::try_from(limits.worker_silence_s).unwrap_or(i64::MAX);
         Ok(Self { child, output, silence_s, ended: false })
     }
